@@ -1,0 +1,34 @@
+# The two commands of the README are `make demo` and `make test`. Everything runs in .venv, which makes itself.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := --stream prostate-sites --phantom --strategy segreg --preset smoke
+
+.PHONY: demo test slow check docs clean
+.DEFAULT_GOAL := test
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+demo: $(STAMP)  ## train SegReg through the six prostate sites of the phantom, then print and re-check the result
+	$(BIN)/clbench run $(DEMO) --out runs
+	$(BIN)/clbench table runs
+	$(BIN)/clbench verify runs
+
+test: $(STAMP)  ## the fast tests
+	$(BIN)/python -m pytest -m 'not slow'
+
+slow: $(STAMP)  ## the tests that take more than ten seconds
+	$(BIN)/python -m pytest -m slow
+
+check: $(STAMP)  ## formatting, lint, types, import rules, docs
+	VENV=$(VENV) scripts/check
+
+docs: $(STAMP)  ## the documentation as a web site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+clean:  ## everything that make made, but not the runs
+	rm -rf $(VENV) site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,198 @@
+"""The command line: each command parses, calls one function of the package and prints what it gives."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clbench.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from clbench.config import RunConfig
+
+INPUT_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+app = typer.Typer(
+    help="Continual learning for medical image segmentation: a benchmark whose numbers can be re-checked.",
+    epilog="--debug anywhere shows the traceback of an error.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Look at the data of a stream.")
+app.add_typer(data_app, name="data")
+
+Paths = Annotated[list[Path], typer.Argument(help="run folders, or folders that contain some")]
+DataRoot = Annotated[Path | None, typer.Option("--data", help="data root (default: CLBENCH_DATA)", metavar="DIR")]
+Phantom = Annotated[bool, typer.Option("--phantom", help="use the procedural twin of the stream instead of real data")]
+
+
+@app.command("list")
+def list_(
+    what: Annotated[
+        str | None, typer.Argument(help="streams, strategies, networks, metrics or presets (default: all)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Every stream, strategy, network, metric and preset, with one line about each."""
+    from rich.console import Console
+
+    from clbench.catalog import KINDS, catalog
+    from clbench.console import names_table
+
+    names = catalog([what] if what else KINDS)
+    if as_json:
+        typer.echo(json.dumps(names, indent=2))
+        return
+    for kind, entries in names.items():
+        Console().print(names_table(kind, entries))
+
+
+@data_app.command("check")
+def check(stream: str, data: DataRoot = None, phantom: Phantom = False) -> None:
+    """What is there, what is missing, and which known traps of the data set were met."""
+    from rich.console import Console
+
+    from clbench.console import show_check
+    from clbench.data.check import inspect_cases
+    from clbench.streams.load import load_stream
+
+    loaded = load_stream(stream, data=data, phantom=phantom)
+    findings = inspect_cases(loaded.cases)
+    show_check(Console(), loaded, findings)
+    if findings.problems:
+        raise typer.Exit(FAILURE)
+
+
+@app.command()
+def run(
+    stream: Annotated[str, typer.Option(help="name, name@version, or the path of a card")],
+    strategy: Annotated[str, typer.Option(help="name, or several joined by +")],
+    seed: Annotated[int, typer.Option(help="of every random draw")] = 0,
+    preset: Annotated[str, typer.Option(help="training budget: smoke, cpu or full")] = "cpu",
+    data: DataRoot = None,
+    phantom: Phantom = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="an option, such as ewc.weight=1; may be repeated", metavar="K=V")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="where run folders go", metavar="DIR")] = Path("runs"),
+    workers: Annotated[int, typer.Option(help="loader processes; results do not depend on it")] = 0,
+    predictions: Annotated[str, typer.Option(help="which label maps to keep: final, all or none")] = "final",
+    network: Annotated[str, typer.Option(help="see: clbench list networks")] = "unet",
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto",
+) -> None:
+    """Train one strategy through one stream and score every task after every task."""
+    from clbench.config import make_config
+
+    config = make_config(
+        stream=stream, strategy=strategy, seed=seed, preset=preset, data=data, phantom=phantom, device=device,
+        settings=settings or [], out=out, workers=workers, predictions=predictions, network=network,
+        precision=precision,
+    )  # fmt: skip
+    _run(config)
+
+
+def _run(config: RunConfig) -> None:
+    """Run with progress on standard error, then show the result."""
+    from rich.console import Console
+
+    from clbench.console import show_run
+    from clbench.experiment import run_config
+    from clbench.progress import screen_reporter
+    from clbench.runfolder import read_run
+
+    reporter = screen_reporter()
+    try:
+        folder = run_config(config, reporter)
+    except KeyboardInterrupt:
+        _say("stopped; the same command goes on from the last checkpoint")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        reporter.done()
+    show_run(Console(), read_run(folder))
+
+
+@app.command()
+def table(
+    paths: Paths,
+    format_: Annotated[str, typer.Option("--format", help="md, csv or tex")] = "md",
+    out: Annotated[
+        Path | None, typer.Option(help="write table.FORMAT there instead of printing", metavar="DIR")
+    ] = None,
+) -> None:
+    """Compare runs: one table per stream, data, preset, precision and network."""
+    from clbench.report.load import find_runs
+    from clbench.report.tables import table as make_table
+
+    runs, left_out = find_runs(*paths)
+    text = make_table(runs, format_, left_out)
+    if out is None:
+        typer.echo(text)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"table.{format_}").write_text(text, encoding="utf-8")
+    typer.echo(out / f"table.{format_}")
+
+
+@app.command()
+def verify(paths: Paths, data: DataRoot = None) -> None:
+    """Recompute everything that can be recomputed from run folders; any difference is a failure."""
+    from clbench.report.load import run_folders
+    from clbench.verify import verify as differences_of
+
+    found = {folder: differences_of(folder, data) for folder in run_folders(*paths)}
+    for folder, differences in found.items():
+        typer.echo(f"{'differs' if differences else 'verified'}  {folder}")
+        for difference in differences:
+            typer.echo(f"  {difference}")
+    if any(found.values()):
+        raise typer.Exit(FAILURE)
+
+
+def _say(text: str) -> None:
+    """One line on standard error."""
+    typer.echo(f"clbench: {' '.join(text.split())}", err=True)
+
+
+def execute(arguments: list[str], *, debug: bool = False) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: the words after ``clbench``.
+        debug: show the traceback of an error.
+
+    Returns:
+        The exit code: 0, 2 for a mistake of the user, 1 for a failure, 130 when interrupted.
+    """
+    try:
+        return int(app(arguments or ["--help"], prog_name="clbench", standalone_mode=False) or 0)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        code, text = _explain(error)
+        _say(text)
+        return code
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """Exit code and message of an error."""
+    if isinstance(error, typer.TyperException):
+        return error.exit_code, error.format_message()
+    if isinstance(error, InputError):
+        return INPUT_ERROR, str(error)
+    if isinstance(error, RunError):
+        return FAILURE, str(error)
+    name = type(error).__name__
+    return FAILURE, f"{f'{name}: {error}' if str(error) else name} (--debug shows where)"
+
+
+def main() -> None:
+    """Entry point of the ``clbench`` command."""
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    sys.exit(execute(arguments, debug="--debug" in sys.argv[1:]))

@@ -1,0 +1,328 @@
+"""The score matrix R and every continual-learning metric, from case rows alone."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["domain", "class"]
+Regime = Literal["sequential", "joint", "single"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, order=True)
+class CaseRow:
+    """One score: one line of ``cases.csv``, sorted by its fields in this order.
+
+    Attributes:
+        after_task: tasks trained before the evaluation, 0 (untrained) to T.
+        on_task: the task whose case it is, 1 to T.
+        split: ``val`` or ``test``.
+        case, patient: identifiers of the stream.
+        label: name of the label scored.
+        metric: key in ``clbench.metrics.METRICS``.
+        value: the score; NaN where the metric is undefined, such as the Dice of two empty masks.
+    """
+
+    after_task: int
+    on_task: int
+    split: str
+    case: str
+    patient: str
+    label: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class ScoreMatrix:
+    """Mean scores on every task after every task.
+
+    Attributes:
+        scores: (T + 1, T) float64; ``scores[i, j - 1]`` is R[i, j], NaN where nothing was scored.
+        counts: (T + 1, T) int64; the cases behind each score, those with an undefined score left out.
+    """
+
+    scores: Floats
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What one task contributes to the metrics: its column of R and its references.
+
+    Attributes:
+        task: the task's number j, from 1.
+        scores: (T + 1,) scores on task j after 0..T tasks.
+        single, naive, joint: S[j], Q[j, j] and J[j]; NaN when there is no such run.
+        sign: 1 when higher scores are better, -1 when lower ones are.
+    """
+
+    task: int
+    scores: Floats
+    single: float
+    naive: float
+    joint: float
+    sign: int
+
+    @property
+    def last(self) -> int:
+        """T, the number of tasks."""
+        return len(self.scores) - 1
+
+    @property
+    def learned(self) -> float:
+        """R[j, j]."""
+        return float(self.scores[self.task])
+
+    def gain(self, scores: Floats | float, reference: Floats | float) -> Floats:
+        """How much better scores are than a reference; positive is better whatever the direction of the score."""
+        return np.atleast_1d(self.sign * (np.asarray(scores) - reference))
+
+
+def _earlier(column: _Column, terms: Floats) -> Floats:
+    """The terms, or none for the last task (means over j < T)."""
+    return terms if column.task < column.last else terms[:0]
+
+
+def _later(column: _Column, terms: Floats) -> Floats:
+    """The terms, or none for the first task (means over j > 1)."""
+    return terms if column.task > 1 else terms[:0]
+
+
+def _backward(column: _Column) -> Floats:
+    return _earlier(column, column.gain(column.scores[-1], column.learned))
+
+
+def _forgotten(column: _Column) -> Floats:
+    if column.task == column.last:
+        return np.empty(0)
+    best = column.sign * np.max(column.sign * column.scores[column.task : -1])
+    return column.gain(best, column.scores[-1])
+
+
+def _ratio_to_single(column: _Column) -> Floats:
+    ratio = np.float64(column.learned) / column.single
+    return _later(column, np.atleast_1d(ratio if column.sign > 0 else 1.0 / ratio))
+
+
+# Every metric is the mean over all tasks of the terms its column gives, so that the same definition serves the score
+# matrix and a single case (METRICS.md asks for both).
+_TERMS: dict[str, Callable[[_Column], Floats]] = {
+    "final": lambda c: c.scores[-1:],
+    "average": lambda c: c.scores[c.task :],
+    "learned": lambda c: c.scores[c.task : c.task + 1],
+    "bwt": _backward,
+    "bwt_all": lambda c: c.gain(c.scores[c.task + 1 :], c.learned),
+    "bwt_relative": lambda c: _backward(c) / c.learned,
+    "forgetting": _forgotten,
+    "fwt_init": lambda c: _later(c, c.gain(c.scores[c.task - 1], c.scores[0])),
+    "fwt_upper": lambda c: c.scores[1 : c.task],
+    "fwt_upper_init": lambda c: c.gain(c.scores[1 : c.task], c.scores[0]),
+    "fwt_single": lambda c: _later(c, c.gain(c.scores[c.task - 1], c.single)),
+    "plasticity_naive": lambda c: _later(c, c.gain(c.learned, c.naive)),
+    "plasticity_naive_relative": lambda c: _later(c, c.gain(c.learned, c.naive) / c.naive),
+    "rma": _ratio_to_single,
+    "intransigence": lambda c: c.gain(c.joint, c.learned),
+    "gap_joint": lambda c: c.gain(c.joint, c.scores[-1]),
+}
+
+METRIC_KEYS: tuple[str, ...] = (
+    *("final", "average", "learned", "bwt", "bwt_all", "bwt_relative", "forgetting", "remembering", "bwt_plus"),
+    *("fwt_init", "fwt_upper", "fwt_upper_init", "fwt_single", "plasticity_naive", "plasticity_naive_relative"),
+    *("rma", "intransigence", "gap_joint"),
+)
+"""Every continual-learning metric, in the order of the documentation."""
+
+_FORWARD = frozenset({"fwt_init", "fwt_upper", "fwt_upper_init", "fwt_single"})
+_DEFINED: dict[Regime, frozenset[str]] = {
+    "sequential": frozenset(METRIC_KEYS),
+    "joint": frozenset({"final"}),
+    "single": _FORWARD | {"learned", "plasticity_naive", "plasticity_naive_relative", "intransigence"},
+}
+
+
+def case_scores(rows: Iterable[CaseRow]) -> dict[tuple[int, int, str], float]:
+    """Mean over the labels of every case, labels with an undefined score left out.
+
+    Args:
+        rows: rows of one split and one metric.
+
+    Returns:
+        (after_task, on_task, case) -> score, NaN when it is undefined for every label.
+
+    Raises:
+        ValueError: if a label of a case is scored twice; a mean would count it twice.
+    """
+    labels: dict[tuple[int, int, str], dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        scored = labels[row.after_task, row.on_task, row.case]
+        if row.label in scored:
+            raise ValueError(f"two rows score label '{row.label}' of {row.case} after task {row.after_task}")
+        scored[row.label] = row.value
+    return {key: _mean(list(values.values())) for key, values in labels.items()}
+
+
+def score_matrix(
+    rows: Iterable[CaseRow], tasks: Sequence[Sequence[str]], kind: Kind, split: str = "test", metric: str = "dice"
+) -> ScoreMatrix:
+    """R from case rows: a case's score is the mean over its labels, a task's the mean over its cases.
+
+    Args:
+        rows: case rows of one run; other splits and metrics are ignored.
+        tasks: the label names annotated in each task, in the stream's order; T = len(tasks).
+        kind: in a ``class`` stream R[i, j] is the mean over the labels of task j, and only for i >= j.
+        split: ``test`` or ``val``.
+        metric: which metric's rows to take.
+
+    Returns:
+        The matrix with the number of cases behind each entry.
+    """
+    chosen = _relevant(rows, tasks, kind, split, metric)
+    cells: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for (after_task, on_task, _), score in case_scores(chosen).items():
+        cells[after_task, on_task].append(score)
+    scores = np.full((len(tasks) + 1, len(tasks)), np.nan)
+    counts = np.zeros(scores.shape, dtype=np.int64)
+    for (after_task, on_task), values in cells.items():
+        scores[after_task, on_task - 1] = _mean(values)
+        counts[after_task, on_task - 1] = np.isfinite(values).sum()
+    return ScoreMatrix(scores, counts)
+
+
+def case_curves(
+    rows: Iterable[CaseRow], tasks: Sequence[Sequence[str]], kind: Kind, split: str = "test", metric: str = "dice"
+) -> dict[tuple[int, str], Floats]:
+    """The column of R of every single case, for intervals and paired tests: arguments as ``score_matrix``.
+
+    Returns:
+        (on_task, case) -> (T + 1,) float64, the case's score after 0..T tasks, NaN where it was not scored.
+    """
+    curves: dict[tuple[int, str], Floats] = {}
+    for (after_task, on_task, case), score in case_scores(_relevant(rows, tasks, kind, split, metric)).items():
+        curves.setdefault((on_task, case), np.full(len(tasks) + 1, np.nan))[after_task] = score
+    return curves
+
+
+def continual_metrics(
+    scores: Floats,
+    kind: Kind = "domain",
+    regime: Regime = "sequential",
+    *,
+    single: Floats | None = None,
+    naive: Floats | None = None,
+    joint: Floats | None = None,
+    higher_is_better: bool = True,
+) -> dict[str, float | None]:
+    """Every continual-learning metric of one run.
+
+    A metric is None (n/a, never 0) where it has no terms (backward metrics of a one-task stream), where a term is
+    undefined, where its reference run is missing, in the forward metrics of a class-incremental stream, and where
+    the regime gives it no meaning: a ``joint`` run has only ``final``; in a ``single`` run R[i, j] is the score on
+    task j of a network that saw task i alone, so that it has learning and forward metrics but keeps nothing to forget.
+
+    Args:
+        scores: (T + 1, T) R, as in ``ScoreMatrix.scores``.
+        kind: of the stream.
+        regime: ``sequential``, ``joint`` (trained once on all tasks) or ``single`` (one fresh network per task).
+        single: (T,) S, the scores of networks trained on each task alone.
+        naive: (T + 1, T) Q, the R of strategy ``naive``.
+        joint: (T,) J, the scores of strategy ``joint``.
+        higher_is_better: False for distances: differences change sign, so that positive still means better (for
+            ``forgetting``, ``intransigence`` and ``gap_joint``: worse), and ``rma`` is inverted. Levels keep theirs.
+
+    Returns:
+        All of ``METRIC_KEYS``.
+
+    Source: METRICS.md names each definition's paper.
+    Differs from the source in: means divide by the number of terms (GEM's code divides by T).
+    """
+    columns = _columns(np.asarray(scores, dtype=np.float64), single, naive, joint, 1 if higher_is_better else -1)
+    values = {key: _metric(key, columns) for key in _TERMS}
+    backward = values["bwt_all"]
+    if backward is not None:
+        values["bwt_plus"] = max(backward, 0.0)
+        if higher_is_better:  # 1 - |BWT-| needs scores in [0, 1]: meaningless in millimetres
+            values["remembering"] = 1.0 - abs(min(backward, 0.0))
+    defined = _DEFINED[regime] - (_FORWARD if kind == "class" else frozenset())
+    return {key: values.get(key) if key in defined else None for key in METRIC_KEYS}
+
+
+def case_metric(
+    key: str,
+    curves: Mapping[tuple[int, str], Floats],
+    *,
+    single: Mapping[tuple[int, str], float] | None = None,
+    naive: Mapping[tuple[int, str], float] | None = None,
+    joint: Mapping[tuple[int, str], float] | None = None,
+    higher_is_better: bool = True,
+) -> dict[tuple[int, str], float]:
+    """One metric computed per case before any averaging.
+
+    Args:
+        key: a metric of ``METRIC_KEYS`` that is a mean of terms (not ``remembering`` or ``bwt_plus``).
+        curves: as ``case_curves`` gives them.
+        single: S[j] of each case.
+        naive: Q[j, j] of each case.
+        joint: J[j] of each case.
+        higher_is_better: as in ``continual_metrics``.
+
+    Returns:
+        (on_task, case) -> mean of the case's terms; cases without a defined term are left out.
+
+    Raises:
+        KeyError: if the metric is not a mean of terms.
+    """
+    found: dict[tuple[int, str], float] = {}
+    for name, curve in curves.items():
+        alone, plain, bound = ((source or {}).get(name, float("nan")) for source in (single, naive, joint))
+        value = _metric(key, [_Column(name[0], curve, alone, plain, bound, 1 if higher_is_better else -1)])
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _relevant(
+    rows: Iterable[CaseRow], tasks: Sequence[Sequence[str]], kind: Kind, split: str, metric: str
+) -> list[CaseRow]:
+    """The rows of a split and metric that R is made of."""
+    chosen = [row for row in rows if row.split == split and row.metric == metric]
+    if kind == "domain":
+        return chosen
+    return [row for row in chosen if row.after_task >= row.on_task and row.label in tasks[row.on_task - 1]]
+
+
+def _columns(
+    scores: Floats, single: Floats | None, naive: Floats | None, joint: Floats | None, sign: int
+) -> list[_Column]:
+    """One column per task; a reference that is not given is NaN."""
+    count = scores.shape[1]
+    if scores.shape != (count + 1, count):
+        raise ValueError(f"R must be (T + 1, T), not {scores.shape}")
+    missing = np.full(count, np.nan)
+    alone = missing if single is None else np.asarray(single, dtype=np.float64)
+    plain = missing if naive is None else np.diagonal(np.asarray(naive, dtype=np.float64)[1:])
+    bound = missing if joint is None else np.asarray(joint, dtype=np.float64)
+    return [
+        _Column(j, scores[:, j - 1], float(alone[j - 1]), float(plain[j - 1]), float(bound[j - 1]), sign)
+        for j in range(1, count + 1)
+    ]
+
+
+def _metric(key: str, columns: Sequence[_Column]) -> float | None:
+    """Mean of the terms of all columns; None when there is no term or one is undefined."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.concatenate([_TERMS[key](column) for column in columns])
+    return math.fsum(terms) / terms.size if terms.size and np.isfinite(terms).all() else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of the defined values, NaN when none is; an exact sum, so that every machine gets the same bytes."""
+    defined = [value for value in values if not np.isnan(value)]
+    return math.fsum(defined) / len(defined) if defined else float("nan")

@@ -1,0 +1,1 @@
+"""Data: cases as published, read, checked, prepared once and sampled without state."""

@@ -1,0 +1,58 @@
+"""Fingerprint: one hash over everything that decides which voxels a stream is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from clbench.data.case import Case
+from clbench.errors import InputError
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hex digits; read again only when its size or modification time changed.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+@lru_cache(maxsize=65_536)
+def _digest(path: Path, size: int, changed_ns: int, inode: int) -> str:
+    """``size``, ``changed_ns`` and ``inode`` make a changed file a new cache entry."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(cases: Iterable[Case]) -> str:
+    """SHA-256 (64 hex digits) of the cases' ids, file bytes, channel, shift and label map.
+
+    Independent of the order of the cases and of where their files lie. Cases with the same id and content count
+    once, so that a stream that shows the same cases in several tasks has the fingerprint of its cases.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    entries = {_entry(case) for case in cases}
+    return hashlib.sha256("\n".join(sorted(entries)).encode()).hexdigest()
+
+
+def _entry(case: Case) -> str:
+    return json.dumps(
+        [
+            case.case_id,
+            [file_sha256(path) for path in case.images],
+            file_sha256(case.mask),
+            case.channel,
+            case.shift,
+            sorted(case.label_values.items()),
+        ]
+    )

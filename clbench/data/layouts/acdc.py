@@ -1,0 +1,86 @@
+"""ACDC short-axis cine MRI: one folder per patient, with an end-diastolic and an end-systolic frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clbench.data.case import Case, Listing, Trap
+from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.labels import map_labels
+from clbench.errors import InputError
+
+RAW_LABELS = {0: "background", 1: "rv", 2: "myocardium", 3: "lv"}
+_PATIENT = re.compile(r"patient\d+", re.IGNORECASE)
+
+
+def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> Listing:
+    """List two cases per patient, grouped by the diagnosis in ``Info.cfg``.
+
+    Args:
+        root: folder that holds the patientNNN folders.
+        labels: the stream's labels; raw names are ``rv`` (cavity), ``myocardium`` and ``lv`` (cavity).
+        options: ``rename``.
+
+    Raises:
+        InputError: no patients, an unreadable Info.cfg, a frame or its mask missing, or a label without counterpart.
+
+    Source: Bernard et al. 2018, IEEE TMI 37(11):2514-2525.
+    """
+    values = map_labels(RAW_LABELS, labels, options.get("rename", {}), root)
+    folders = [path for path in entries(root) if path.is_dir() and _PATIENT.fullmatch(path.name)]
+    if not folders:
+        raise InputError(f"{root}: holds no patientNNN folder; point to the folder that does, such as training/")
+    cases: list[Case] = []
+    traps: list[Trap] = list(macos_trap(root, root))
+    for folder in folders:
+        cases += _patient(folder, values)
+        traps += macos_trap(folder, root)
+    return Listing(tuple(sorted(cases, key=lambda case: case.case_id)), tuple(traps))
+
+
+def _patient(folder: Path, values: Mapping[int, int]) -> list[Case]:
+    info_file = folder / "Info.cfg"
+    info = _info(info_file)
+    patient = folder.name.lower()
+    frames = [_frame(info, key, info_file) for key in ("ED", "ES")]
+    if frames[0] == frames[1]:
+        raise InputError(f"{info_file}: ED and ES are both frame {frames[0]}")
+    files = {stem.lower(): path for stem, path in nifti_files(folder).items()}
+    cases = []
+    for frame in frames:
+        name = f"{patient}_frame{frame:02d}"
+        image, mask = _needed(files, name, folder), _needed(files, f"{name}_gt", folder)
+        cases.append(Case(name, patient, (image,), mask, values, group=_entry(info, "Group", info_file)))
+    return cases
+
+
+def _info(path: Path) -> dict[str, str]:
+    """The ``key: value`` lines of Info.cfg, keys in lower case."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})") from None
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {key.strip().lower(): value.strip() for key, _, value in pairs}
+
+
+def _entry(info: Mapping[str, str], key: str, path: Path) -> str:
+    if not info.get(key.lower()):
+        raise InputError(f"{path}: has no line '{key}: ...'")
+    return info[key.lower()]
+
+
+def _frame(info: Mapping[str, str], key: str, path: Path) -> int:
+    text = _entry(info, key, path)
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"{path}: {key} is '{text}', expected a frame number")
+    return int(text)
+
+
+def _needed(files: Mapping[str, Path], stem: str, folder: Path) -> Path:
+    if stem not in files:
+        raise InputError(f"{folder}: {stem}.nii.gz is missing; complete the download")
+    return files[stem]

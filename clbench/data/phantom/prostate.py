@@ -1,0 +1,96 @@
+"""The procedural twin of the six-site prostate data set: same files, same traps, invented patients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.data.phantom.files import write_nifti
+from clbench.data.phantom.pelvis import draw_patient, paint_pelvis, t2_weighted
+from clbench.data.phantom.shapes import Array
+from clbench.data.phantom.sites import SITES, Site
+from clbench.data.phantom.texture import bias_field, blur, endorectal_field, rician
+from clbench.seeding import numpy_generator
+
+Affine = NDArray[np.float64]
+
+
+def write(root: Path, seed: int = 0) -> None:
+    """Write the six site folders.
+
+    Fewer and coarser cases than the original (52 instead of 116, 96 to 128 voxels in plane), same field of view, same
+    names and same traps: capital ``_Segmentation`` (BMC), two zone labels (RUNMC, BMC), no Case01 (BIDMC), mask headers
+    that differ in rounding (I2CVB, UCL, BIDMC), intensities that mean nothing across scans, a macOS ``._`` file (HK).
+
+    Args:
+        root: an existing folder.
+        seed: equal seeds give equal bytes.
+    """
+    for site in SITES:
+        (root / site.name).mkdir()
+        for number in site.numbers:
+            write_case(root, site, number, seed)
+    (root / "HK" / "._Case00.nii.gz").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+
+
+def write_case(root: Path, site: Site, number: int, seed: int = 0) -> None:
+    """Write the image and the mask of one case into the site's folder."""
+    image, zones = scan(site, number, seed)
+    mask = zones if site.two_zones else (zones > 0).astype(np.uint8)
+    affine = _affine(site)
+    stem = root / site.name / f"Case{number:02d}"
+    write_nifti(stem.with_suffix(".nii.gz"), image, affine)
+    ending = "_Segmentation" if site.capital else "_segmentation"
+    write_nifti(stem.with_name(f"{stem.name}{ending}.nii.gz"), mask, _rounded(affine, site.mask_decimals))
+
+
+def scan(site: Site, number: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """One patient in one site's scanner.
+
+    Args:
+        site: where.
+        number: which case; patients of different sites have nothing in common.
+        seed: of the whole phantom.
+
+    Returns:
+        The image (X, Y, Z) of the site's dtype, and the gland's zones (X, Y, Z) uint8.
+    """
+    names = ("phantom", "prostate-saml", site.name, number)
+    patient = draw_patient(numpy_generator(seed, *names, "patient"), endorectal=site.coil > 0)
+    signal = t2_weighted(site.echo_ms, site.fat)
+    picture, zones = paint_pelvis(numpy_generator(seed, *names, "tissue"), patient, site.grid, signal)
+    picture /= signal["peripheral"]
+    image = _acquire(numpy_generator(seed, *names, "scanner"), site, picture, patient.rectum_center)
+    return image, zones
+
+
+def _acquire(
+    rng: np.random.Generator, site: Site, picture: Array, coil_center: tuple[float, float, float]
+) -> NDArray[Any]:
+    """Contrast curve, point spread, receive field, noise and number scale of a site."""
+    gamma, gain = site.gamma * rng.normal(1.0, 0.05), site.scale * np.exp(rng.normal(0.0, 0.25))
+    seen = blur(np.maximum(picture, 0.0) ** gamma, site.grid, site.blur_mm)
+    field = bias_field(rng, site.grid, site.bias)
+    if site.coil:
+        field = field * endorectal_field(site.grid, coil_center, site.coil * rng.uniform(0.8, 1.2), 17.0)
+    noisy = rician(rng, seen * field, site.noise)
+    stored: NDArray[Any] = np.clip(np.rint(gain * noisy), 0, 32767).astype(site.dtype)
+    return stored
+
+
+def _affine(site: Site) -> Affine:
+    """Voxel to RAS millimetres: x runs to the left, y to the back, as scanners write; the origin is in the middle."""
+    tilt = np.deg2rad(site.tilt_deg)
+    to_ras = np.diag([-1.0, -1.0, 1.0])
+    rotation = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    affine = np.eye(4)
+    affine[:3, :3] = to_ras @ rotation @ np.diag(site.grid.spacing_mm)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(site.grid.shape) - 1) / 2)
+    return affine
+
+
+def _rounded(affine: Affine, decimals: int | None) -> Affine:
+    return affine if decimals is None else np.round(affine, decimals)

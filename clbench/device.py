@@ -1,0 +1,47 @@
+"""Device and precision: what ``auto`` means on this machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from clbench.errors import InputError
+
+
+def resolve_device(wanted: str) -> torch.device:
+    """The torch device for ``auto``, ``cpu`` or ``cuda``; ``auto`` takes a GPU when there is one.
+
+    Raises:
+        InputError: ``cuda`` without a CUDA device.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise InputError("--device cuda: torch finds no CUDA device; use --device cpu or auto")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def resolve_precision(wanted: str, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """The precision of forward passes: ``auto`` is bfloat16 where the device computes it natively."""
+    if wanted == "float32":
+        return "float32"
+    if wanted == "bfloat16":
+        return "bfloat16"
+    return "bfloat16" if has_native_bfloat16(device) else "float32"
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """True for CUDA devices of compute capability 8.0 up, and CPUs with AMX or AVX512-BF16."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def use_deterministic_kernels(device: torch.device) -> None:
+    """Make CUDA runs repeatable: deterministic convolution algorithms, no autotuning, no TF32."""
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False

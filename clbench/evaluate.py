@@ -1,0 +1,142 @@
+"""Evaluation: whole volumes through sliding windows, back on the native grid, one row per case, label and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from clbench.continual import CaseRow
+from clbench.data.case import Case
+from clbench.data.nifti import RawCase, read_case
+from clbench.data.plan import Plan
+from clbench.data.prepare import Prepared
+from clbench.metrics import score_case
+from clbench.streams.stream import Stream, Task
+
+SCORED_SPLITS = ("val", "test")
+WINDOWS_PER_BATCH = {2: 16, 3: 2}
+
+Keep = Callable[[Case, NDArray[np.uint8], RawCase], None]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a network is applied to a whole volume.
+
+    Attributes:
+        plan: grid and patch (= window) size.
+        overlap: of neighboring windows, as a fraction of the window.
+        device: where the forward passes run.
+        precision: ``float32`` or ``bfloat16`` autocast.
+    """
+
+    plan: Plan
+    overlap: float
+    device: torch.device
+    precision: str
+
+    def scores(self, network: nn.Module, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class scores of a prepared volume.
+
+        Args:
+            network: in evaluation mode.
+            image: (C, X, Y, Z).
+
+        Returns:
+            (K, X, Y, Z) float32 logits, Gaussian-weighted mean over windows.
+        """
+        volume = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+        batch = volume.permute(3, 0, 1, 2) if self.plan.dims == 2 else volume[None]
+        found = self._windows(network, batch.contiguous())
+        ordered = found.permute(1, 2, 3, 0) if self.plan.dims == 2 else found[0]
+        return np.asarray(ordered.contiguous().numpy())
+
+    @torch.inference_mode()
+    def _windows(self, network: nn.Module, batch: Tensor) -> Tensor:
+        """(B, C, *S) on the CPU -> logits (B, K, *S) on the CPU; 2-D slices go through a batch at a time."""
+
+        def predict(windows: Tensor) -> Tensor:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                logits = network(windows)
+            return logits.float()
+
+        size = WINDOWS_PER_BATCH[self.plan.dims]
+        found = [
+            sliding_window_inference(
+                chunk.to(self.device),
+                self.plan.patch_size,
+                size,
+                predict,
+                overlap=self.overlap,
+                mode="gaussian",
+            ).cpu()
+            for chunk in batch.split(size)
+        ]
+        return torch.cat(found)
+
+
+def scored_tasks(stream: Stream, after_task: int, *, alone: bool = False) -> tuple[Task, ...]:
+    """The tasks that are scored after ``after_task`` tasks.
+
+    All tasks of a domain stream; of a class-incremental stream those whose labels the network has been taught, or
+    only the last one for a network that learned it alone.
+    """
+    if stream.kind == "domain":
+        return stream.tasks
+    return stream.tasks[after_task - 1 : after_task] if alone and after_task else stream.tasks[:after_task]
+
+
+def evaluate(
+    network: nn.Module,
+    stream: Stream,
+    prepared: dict[str, Prepared],
+    inference: Inference,
+    *,
+    after_task: int,
+    tasks: Sequence[Task],
+    keep: Keep | None = None,
+) -> Iterator[CaseRow]:
+    """Score a network on the validation and test cases of some tasks; each case is predicted once.
+
+    Args:
+        network: maps (B, C, *patch) to logits (B, K, *patch); its training mode is restored afterwards.
+        stream: for label names.
+        prepared: case_id -> prepared case.
+        inference: how volumes are predicted.
+        after_task: number of tasks trained, for the rows.
+        tasks: from ``scored_tasks``.
+        keep: called with every test case's label map on the native grid.
+
+    Yields:
+        One row per task, case, label and metric, in no particular order.
+    """
+    wanted: dict[str, list[tuple[Task, str]]] = {}
+    for task in tasks:
+        for split in SCORED_SPLITS:
+            for case in task.split(split):
+                wanted.setdefault(case.case_id, []).append((task, split))
+    was_training = network.training
+    network.eval()
+    for case_id, places in wanted.items():
+        item = prepared[case_id]
+        raw = read_case(item.case)
+        prediction = item.geometry.to_native(inference.scores(network, item.image)).astype(np.uint8)
+        if keep is not None and any(split == "test" for _, split in places):
+            keep(item.case, prediction, raw)
+        for task, split in places:
+            yield from _rows(stream, task, split, after_task, item.case, prediction, raw)
+    network.train(was_training)
+
+
+def _rows(
+    stream: Stream, task: Task, split: str, after_task: int, case: Case, prediction: NDArray[np.uint8], raw: RawCase
+) -> Iterator[CaseRow]:
+    labels = {name: value for name, value in stream.labels.items() if value in task.labels}
+    for label, metric, value in score_case(prediction, raw.mask, labels, raw.spacing_mm):
+        yield CaseRow(after_task, task.index, split, case.case_id, case.patient_id, label, metric, value)

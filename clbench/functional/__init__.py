@@ -1,0 +1,1 @@
+"""Pure tensor functions: losses, penalties, latent regularizers, importances. No state, no framework."""

@@ -1,0 +1,151 @@
+"""Result tables as Markdown, CSV or LaTeX, with every text escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+
+from clbench.errors import unknown
+from clbench.report.load import LeftOut
+from clbench.report.results import ResultTable
+
+_TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+NOTE = "Mean over seeds ± sample standard deviation; seconds are those of the machine that ran it."
+
+
+def render(tables: Sequence[ResultTable], left_out: Sequence[LeftOut], kind: str) -> str:
+    """Tables and the runs left out, as text in one of ``FORMATS``.
+
+    Raises:
+        InputError: an unknown format.
+    """
+    if kind not in FORMATS:
+        raise unknown("format", kind, FORMATS)
+    return FORMATS[kind](tables, left_out)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that stays in its cell and has no effect on the page."""
+    return re.sub(r"([\\|`*<>\[\]])", r"\\\1", _one_line(text))
+
+
+def escape_tex(text: str) -> str:
+    """Text without a character that TeX takes for a command."""
+    return "".join(_TEX.get(character, character) for character in _one_line(text))
+
+
+def escape_csv(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    line = _one_line(text)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _cells(table: ResultTable) -> list[list[str]]:
+    """Head and body as plain text."""
+    head = ["strategy", "seeds", *table.columns]
+    body = [
+        [
+            line.strategy,
+            str(line.seeds),
+            *(line.values[key].text(0 if key == "seconds" else 3) for key in table.columns),
+        ]
+        for line in table.lines
+    ]
+    return [head, *body]
+
+
+def _markdown(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
+    parts = [_markdown_table(table) for table in tables] or ["No complete run.\n"]
+    if tables:
+        parts.append(f"{NOTE}\n")
+    if left_out:
+        lines = [f"- {escape_markdown(item.name)}: {escape_markdown(item.reason)}" for item in left_out]
+        parts.append("Left out:\n\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _markdown_table(table: ResultTable) -> str:
+    cells = [[escape_markdown(cell) for cell in row] for row in _cells(table)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [
+        " | ".join(
+            cell.ljust(width) if not column else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [cells[0], rule, *cells[1:]]
+    ]
+    return f"**{escape_markdown(table.title)}**\n\n" + "".join(f"| {line} |\n" for line in lines)
+
+
+def _tex(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
+    parts = ["% needs \\usepackage{booktabs}\n", *(_tex_table(table) for table in tables)]
+    if not tables:
+        parts.append("% No complete run.\n")
+    if left_out:
+        parts.append("".join(f"% left out: {_one_line(item.name)}: {_one_line(item.reason)}\n" for item in left_out))
+    return "\n".join(parts)
+
+
+def _tex_table(table: ResultTable) -> str:
+    head, *body = ([escape_tex(cell) for cell in row] for row in _cells(table))
+    lines = [" & ".join(row) + r" \\" for row in body]
+    parts = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_tex(table.title)}. {escape_tex(NOTE)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        r"\toprule",
+        " & ".join(head) + r" \\",
+        *(r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _csv(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
+    """One block for each table, each with its own head line and the table's identity in every line."""
+    blocks = [_csv_block(table) for table in tables]
+    if left_out:
+        lines = [[escape_csv(item.name), escape_csv(item.reason)] for item in left_out]
+        blocks.append(_csv_text([["left_out", "reason"], *lines]))
+    return "\n".join(blocks)
+
+
+def _csv_block(table: ResultTable) -> str:
+    group = table.group
+    names = ["preset", "precision", "network", *group.differing]
+    known = {**group.settings, **group.differing}
+    shared = [group.stream, group.fingerprint, *(str(known.get(name, "")) for name in names)]
+    numbers = [f"{key}_{part}" for key in table.columns for part in ("mean", "sd")]
+    lines = [["stream", "fingerprint", *names, "strategy", "seeds", *numbers]]
+    for line in table.lines:
+        values = [value for key in table.columns for value in (line.values[key].mean, line.values[key].sd)]
+        texts = [escape_csv(text) for text in (*shared, line.strategy)]
+        lines.append([*texts, str(line.seeds), *("" if value is None else f"{value:.6f}" for value in values)])
+    return _csv_text(lines)
+
+
+def _csv_text(lines: Sequence[Sequence[str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
+    return buffer.getvalue()
+
+
+FORMATS: dict[str, Callable[[Sequence[ResultTable], Sequence[LeftOut]], str]] = {
+    "md": _markdown,
+    "csv": _csv,
+    "tex": _tex,
+}

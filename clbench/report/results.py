@@ -1,0 +1,64 @@
+"""ResultTable: what a table says, before it is written in any format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clbench.report.groups import Group
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number of a table.
+
+    Attributes:
+        mean: over seeds; None when it is n/a for one of them.
+        sd: sample standard deviation over seeds; None for a single seed.
+    """
+
+    mean: float | None
+    sd: float | None = None
+
+    def text(self, decimals: int = 3) -> str:
+        """As people read it."""
+        if self.mean is None:
+            return "n/a"
+        mean = f"{self.mean:.{decimals}f}"
+        return mean if self.sd is None else f"{mean} ± {self.sd:.{decimals}f}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table: a strategy, its seeds and its values by column."""
+
+    strategy: str
+    seeds: int
+    values: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """One table.
+
+    Attributes:
+        group: what its runs share.
+        columns: the metrics shown.
+        lines: best ``final`` first.
+    """
+
+    group: Group
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def title(self) -> str:
+        """Everything a number of this table depends on besides its row."""
+        settings = self.group.settings
+        shown = [
+            f"preset {settings.get('preset', '?')}",
+            str(settings.get("precision", "?")),
+            f"network {settings.get('network', '?')}",
+            *(f"{key} {value}" for key, value in self.group.differing.items()),
+            f"data {self.group.fingerprint[:8]}",
+        ]
+        return f"{self.group.stream}: test Dice, {', '.join(shown)}"

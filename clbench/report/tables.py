@@ -1,0 +1,71 @@
+"""Tables of results: strategies as rows, continual-learning metrics as columns, means over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
+
+from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.load import LeftOut
+from clbench.report.markup import render
+from clbench.report.results import Line, ResultTable, Value
+from clbench.runfolder import Run
+
+ALWAYS = ("final", "bwt", "learned", "fwt_upper", "forgetting")
+WITH_REFERENCE = ("fwt_single", "plasticity_naive", "rma", "intransigence", "gap_joint")
+"""Metrics that need a run of ``single``, ``naive`` or ``joint``: columns only where there is one."""
+
+
+def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] = ()) -> str:
+    """Compare runs: one table for each stream, data fingerprint, training budget, precision and network.
+
+    Scores are computed from case rows. Only complete runs count whose small files are as they were when the run ended;
+    metrics that need a run of ``single``, ``naive`` or ``joint`` use the one with the same seed in the same table.
+
+    Args:
+        runs: complete or not.
+        format: ``md``, ``csv`` or ``tex``.
+        left_out: folders that could not even be read, to be listed with the other runs that are not used.
+
+    Returns:
+        The tables, with the runs left out and why under them.
+
+    Raises:
+        InputError: an unknown format.
+    """
+    used, unused = usable(runs)
+    tables = [_table(group) for group in groups(used)]
+    return render(tables, [*left_out, *unused], format)
+
+
+def _table(group: Group) -> ResultTable:
+    lines = sorted((_line(group, row) for row in group.rows), key=_rank)
+    referenced = [key for key in WITH_REFERENCE if any(line.values[key].mean is not None for line in lines)]
+    return ResultTable(group, (*ALWAYS, *referenced, "seconds"), tuple(lines))
+
+
+def _rank(line: Line) -> tuple[bool, float, str]:
+    final = line.values["final"].mean
+    return (final is None, -(final or 0.0), line.strategy)
+
+
+def _line(group: Group, row: Row) -> Line:
+    metrics = [run.metrics("test", "dice", **group.references(run)) for run in row.runs]
+    values = {key: _value([found[key] for found in metrics]) for key in (*ALWAYS, *WITH_REFERENCE)}
+    values["seconds"] = _value([_seconds(run) for run in row.runs])
+    return Line(row.label, len(row.runs), values)
+
+
+def _value(found: Sequence[float | None]) -> Value:
+    known = [value for value in found if value is not None]
+    if len(known) < len(found):
+        return Value(None)
+    return Value(fmean(known), stdev(known) if len(known) > 1 else None)
+
+
+def _seconds(run: Run) -> float | None:
+    """Training and evaluation time of a run, None when its cost file does not say."""
+    stages = run.cost.get("stages", [])
+    known = [stage.get("seconds") for stage in stages if isinstance(stage, dict)]
+    numbers = [float(value) for value in known if isinstance(value, (int, float))]
+    return sum(numbers) if numbers else None

@@ -1,0 +1,91 @@
+"""Files that are either whole or absent: atomic writes, canonical JSON, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clbench.errors import InputError
+
+TEMPORARY = ".partial-"
+"""Start of the names of files and folders that are being written; whoever finds one may ignore or remove it."""
+
+# A list without lists or objects in it. JSON strings hold no raw line feed: a bracket before one is never inside one.
+_LIST = re.compile(r"\[\n([^\[\]{}]*)\n *\]")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
+
+    The content reaches the disk before the name does, so that a crash leaves the old file or the new one.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``json_bytes(content)`` atomically."""
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """Indented JSON in UTF-8 with the keys in the given order and short lists on one line; equal content, equal bytes.
+
+    Raises:
+        ValueError: on NaN or infinity, which JSON does not have; use None.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return (_LIST.sub(_on_one_line, text) + "\n").encode()
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    line = "[" + " ".join(part.strip() for part in found[1].split("\n")) + "]"
+    return line if len(line) <= 100 else found[0]
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; is this a whole run folder?") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{path} is damaged: not JSON; restore it, or remove the run folder and run again") from None
+
+
+def sync(path: Path) -> None:
+    """Make sure that a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

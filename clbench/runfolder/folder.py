@@ -1,0 +1,268 @@
+"""RunFolder: how a run writes what it leaves behind."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.continual import CaseRow, Regime
+from clbench.errors import InputError
+from clbench.runfolder import checkpoint, files, lock, summary, tables
+from clbench.runfolder.reading import SCHEMA_VERSION, prediction_path, read_run
+from clbench.runfolder.records import StreamRecord
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_STRATEGY = re.compile(r"[A-Za-z0-9_-]+(\+[A-Za-z0-9_-]+)*")
+
+
+class RunFolder:
+    """A run folder that this process may write; use it in a ``with`` block, which frees the lock at its end.
+
+    Attributes:
+        path: the folder.
+        status: ``new``, ``incomplete`` (go on from ``load_checkpoint``) or ``complete`` (nothing to do; not locked).
+    """
+
+    def __init__(self, path: Path, status: Literal["new", "incomplete", "complete"]) -> None:
+        self.path = path
+        self.status = status
+        self._terms: tuple[str, ...] | None = None
+
+    @classmethod
+    def create_or_resume(
+        cls,
+        out: Path,
+        *,
+        strategy: str,
+        seed: int,
+        regime: Regime,
+        config_given: Mapping[str, Any],
+        config_resolved: Mapping[str, Any],
+        config_hash: str,
+        stream: StreamRecord,
+        provenance: Mapping[str, Any],
+    ) -> RunFolder:
+        """Open ``<out>/<stream>/<strategy>-s<seed>-<hash8>/``, making it if it is not there, and lock it.
+
+        Args:
+            out: folder of all runs.
+            strategy: canonical name, such as ``ewc+segreg``.
+            seed: of the run.
+            regime: of the strategy.
+            config_given: what the user asked for, as JSON, without machine paths.
+            config_resolved: everything the result depends on, as JSON.
+            config_hash: of ``config_resolved``, hex, at least 8 characters.
+            stream: what it is trained on.
+            provenance: as ``clbench.provenance.collect`` gives it; that of a resume is added to the first one's.
+
+        Raises:
+            InputError: the folder holds another run, or cannot be made.
+            RunError: another process is writing it.
+        """
+        path = _path(out, strategy, seed, config_hash, stream)
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            **{"strategy": strategy, "seed": seed, "regime": regime},
+            "config": {"given": dict(config_given), "resolved": dict(config_resolved), "hash": config_hash},
+            "provenance": dict(provenance),
+            "stream": stream.to_json(),
+        }
+        if (path / summary.FILE_NAME).exists():
+            _require_same(path, config_resolved, config_hash, stream)
+            return cls(path, "complete")
+        _make(path)
+        lock.acquire(path)
+        try:
+            return cls(path, _open(path, content, stream))
+        except BaseException:
+            lock.release(path)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the lock; the run can be resumed or read."""
+        lock.release(self.path)
+
+    def write_cases(self, rows: Sequence[CaseRow]) -> None:
+        """Add rows to ``cases.csv``; they replace all earlier rows of the same ``after_task``.
+
+        So an evaluation that is done again after a resume leaves one set of rows.
+
+        Raises:
+            ValueError: an infinite value, or two rows for the same score.
+        """
+        again = {row.after_task for row in rows}
+        kept = [row for row in self.cases() if row.after_task not in again]
+        files.write_bytes(self.path / "cases.csv", tables.case_text([*kept, *rows]).encode())
+
+    def cases(self) -> list[CaseRow]:
+        """The rows written so far."""
+        path = self.path / "cases.csv"
+        return tables.read_cases(path) if path.exists() else []
+
+    def append_train(self, rows: Sequence[tables.TrainRow]) -> None:
+        """Add rows to ``train.csv``; a loss term that appears for the first time gets a column of its own."""
+        path = self.path / "train.csv"
+        terms = self._known_terms()
+        new = sorted({term for row in rows for term in row.losses}.difference(terms))
+        if new or not path.exists():
+            earlier = tables.read_train(path) if path.exists() else []
+            self._terms = (*terms, *new)
+            self._rewrite_train([*earlier, *rows])
+            return
+        with path.open("a", encoding="utf-8", newline="") as stream:
+            stream.write(tables.train_text(rows, terms, header=False))
+
+    def truncate_train(self, task: int, step: int) -> None:
+        """Drop the rows after step ``step`` of task ``task``: what was logged beyond the checkpoint resumed from."""
+        path = self.path / "train.csv"
+        if path.exists():
+            self._known_terms()
+            rows = tables.read_train(path, drop_broken_end=True)
+            self._rewrite_train([row for row in rows if (row.task, row.step) <= (task, step)])
+
+    def write_cost(self, cost: Mapping[str, Any]) -> None:
+        """Write ``cost.json``: seconds and peak memory per stage, parameters, stored bytes, replayed fraction."""
+        files.write_json(self.path / "cost.json", cost)
+
+    def write_prediction(
+        self, after_task: int, case_id: str, labels: NDArray[np.uint8], affine: NDArray[np.float64]
+    ) -> None:
+        """Keep a label map as compressed NIfTI; equal maps give equal bytes.
+
+        Args:
+            after_task: tasks trained before, 0 to T.
+            case_id: of the case; ``/`` becomes ``__`` in the file name.
+            labels: (X, Y, Z) uint8 on the native grid.
+            affine: (4, 4) of the native grid.
+        """
+        import nibabel
+
+        path = prediction_path(self.path, after_task, case_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=content, mtime=0) as stream:
+            stream.write(nibabel.Nifti1Image(np.asarray(labels, dtype=np.uint8), affine).to_bytes())
+        files.write_bytes(path, content.getvalue())
+
+    def save_checkpoint(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Keep what a resume needs; ``checkpoint.save`` says how.
+
+        The training log reaches the disk first, so that it covers every step the checkpoint has.
+        """
+        if (self.path / "train.csv").exists():
+            files.sync(self.path / "train.csv")
+        checkpoint.save(self.path / "checkpoints", tensors, state)
+
+    def load_checkpoint(self) -> checkpoint.Checkpoint | None:
+        """The last whole checkpoint, or None; ``checkpoint.load`` says more."""
+        return checkpoint.load(self.path / "checkpoints")
+
+    def finish(self) -> Path:
+        """Write ``summary.json`` from the other files, which makes the run complete, and free the lock.
+
+        Returns:
+            The summary's path.
+
+        Raises:
+            InputError: there are no case rows.
+        """
+        _remove_partial(self.path)
+        run = read_run(self.path)
+        if not run.rows:
+            raise InputError(f"{self.path} has no scores yet; a run is complete only after an evaluation")
+        content = summary.summarize(run.stream, run.regime, run.rows, summary.hash_files(self.path))
+        files.write_json(self.path / summary.FILE_NAME, content)
+        self.status = "complete"
+        self.close()
+        return self.path / summary.FILE_NAME
+
+    def _known_terms(self) -> tuple[str, ...]:
+        """The loss terms that ``train.csv`` has columns for."""
+        if self._terms is None:
+            path = self.path / "train.csv"
+            self._terms = tables.train_terms(path) if path.exists() else ()
+        return self._terms
+
+    def _rewrite_train(self, rows: Sequence[tables.TrainRow]) -> None:
+        text = tables.train_text(rows, self._known_terms(), header=True)
+        files.write_bytes(self.path / "train.csv", text.encode())
+
+
+def _path(out: Path, strategy: str, seed: int, config_hash: str, stream: StreamRecord) -> Path:
+    """The folder of a run, all parts of its name checked."""
+    stream.check()
+    if not _STRATEGY.fullmatch(strategy):
+        raise InputError(f"'{strategy}' is no strategy name")
+    return out / stream.key / f"{strategy}-s{seed}-{config_hash[:8]}"
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make {path}: {error.strerror}; choose another --out") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {path}; choose another --out")
+
+
+def _open(path: Path, content: Mapping[str, Any], stream: StreamRecord) -> Literal["new", "incomplete", "complete"]:
+    """Bring a locked folder into a state to work on."""
+    source = path / "run.json"
+    _remove_partial(path)
+    if not source.exists():
+        if any(entry.name != lock.FILE_NAME for entry in path.iterdir()):
+            raise InputError(f"{path} holds files but no run.json; remove it or choose another --out")
+        files.write_json(source, content)
+        return "new"
+    _require_same(path, content["config"]["resolved"], content["config"]["hash"], stream)
+    if (path / summary.FILE_NAME).exists():  # another process completed it while we waited for the lock
+        lock.release(path)
+        return "complete"
+    there = files.read_json(source)
+    known = [there["provenance"], *there.get("resumed_with", [])]
+    if content["provenance"] not in known:
+        files.write_json(source, {**there, "resumed_with": [*known[1:], content["provenance"]]})
+    return "incomplete"
+
+
+def _require_same(path: Path, resolved: Mapping[str, Any], config_hash: str, stream: StreamRecord) -> None:
+    """Refuse to go on with a folder of the same name that belongs to another run."""
+    there = read_run(path)
+    keys = sorted(
+        key for key in {*there.config_resolved, *resolved} if there.config_resolved.get(key) != resolved.get(key)
+    )
+    differences = [f"settings ({', '.join(keys) or 'hash'})"] if there.config_hash != config_hash or keys else []
+    if there.stream.fingerprint != stream.fingerprint:
+        differences.append(f"data (fingerprint {there.stream.fingerprint[:8]} there, {stream.fingerprint[:8]} now)")
+    elif there.stream != stream:
+        differences.append("tasks, labels or splits")
+    if differences:
+        what = " and other ".join(differences)
+        raise InputError(f"{path} holds a run with other {what}; choose another --out or remove that folder")
+
+
+def _remove_partial(path: Path) -> None:
+    """Remove what a killed process had begun to write."""
+    for entry in list(path.rglob(f"{files.TEMPORARY}*")):
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)

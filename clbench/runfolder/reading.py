@@ -1,0 +1,182 @@
+"""Reading a run folder back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from clbench.continual import CaseRow, Floats, Regime, ScoreMatrix, continual_metrics, score_matrix
+from clbench.errors import InputError
+from clbench.metrics import METRICS
+from clbench.runfolder import files, summary
+from clbench.runfolder.records import StreamRecord, file_name
+from clbench.runfolder.tables import read_cases
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder, complete or not.
+
+    Attributes:
+        path: the folder.
+        strategy: canonical name.
+        seed: of every random draw.
+        regime: of the strategy.
+        stream: tasks, labels, cases and data fingerprint.
+        config_given: what the user asked for.
+        config_resolved: everything the result depends on.
+        config_hash: of ``config_resolved``.
+        provenance: packages, machine, command line.
+        rows: of ``cases.csv``; empty when there is none yet.
+        cost: of ``cost.json``; empty when there is none yet.
+        summary: of ``summary.json``; None until the run is complete.
+    """
+
+    path: Path
+    strategy: str
+    seed: int
+    regime: Regime
+    stream: StreamRecord
+    config_given: Mapping[str, Any]
+    config_resolved: Mapping[str, Any]
+    config_hash: str
+    provenance: Mapping[str, Any]
+    rows: tuple[CaseRow, ...]
+    cost: Mapping[str, Any]
+    summary: Mapping[str, Any] | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return self.summary is not None
+
+    def scores(self, split: str = "test", metric: str = "dice") -> ScoreMatrix:
+        """R with the number of cases behind each entry, computed from the rows."""
+        return score_matrix(self.rows, self.stream.task_labels, self.stream.kind, split, metric)
+
+    def metrics(
+        self,
+        split: str = "test",
+        metric: str = "dice",
+        *,
+        single: Floats | None = None,
+        naive: Floats | None = None,
+        joint: Floats | None = None,
+    ) -> dict[str, float | None]:
+        """Every continual-learning metric, computed from the rows; arguments as in ``continual_metrics``."""
+        return continual_metrics(
+            self.scores(split, metric).scores,
+            self.stream.kind,
+            self.regime,
+            single=single,
+            naive=naive,
+            joint=joint,
+            higher_is_better=METRICS[metric].higher_is_better,
+        )
+
+    def changed_files(self, *, everything: bool) -> dict[str, str]:
+        """Files of a complete run that are not as its summary says; see ``summary.changed_files``."""
+        hashes = {} if self.summary is None else self.summary["hashes"]
+        return summary.changed_files(self.path, hashes, everything=everything)
+
+
+def read_run(path: Path) -> Run:
+    """Read a run folder without trusting it.
+
+    Args:
+        path: the folder that holds ``run.json``.
+
+    Returns:
+        The run, complete or not. Hashes are not checked here.
+
+    Raises:
+        InputError: not a run folder, damaged, or written by a newer clbench.
+    """
+    source = path / "run.json"
+    content = _checked(files.read_json(source), source, SCHEMA_VERSION)
+    try:
+        stream = StreamRecord.from_json(content["stream"], source)
+        regime, config = content["regime"], content["config"]
+        given, resolved, digest = dict(config["given"]), dict(config["resolved"]), str(config["hash"])
+        strategy, seed, provenance = str(content["strategy"]), int(content["seed"]), dict(content["provenance"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{source} is damaged: it lacks or misuses {error}") from None
+    if regime not in get_args(Regime):
+        raise InputError(f"{source} is damaged: no such regime as {regime!r}")
+    cost = files.read_json(path / "cost.json") if (path / "cost.json").exists() else {}
+    return Run(
+        path=path,
+        strategy=strategy,
+        seed=seed,
+        regime=regime,
+        stream=stream,
+        config_given=given,
+        config_resolved=resolved,
+        config_hash=digest,
+        provenance=provenance,
+        rows=_rows(path / "cases.csv", stream),
+        cost=cost if isinstance(cost, dict) else {},
+        summary=_summary(path / summary.FILE_NAME),
+    )
+
+
+def prediction_path(run: Path, after_task: int, case_id: str) -> Path:
+    """Where the label map of a case after ``after_task`` tasks is kept.
+
+    Raises:
+        InputError: the case id is no safe file name.
+    """
+    return run / "predictions" / f"after_{after_task}" / f"{file_name(case_id)}.nii.gz"
+
+
+def read_prediction(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The label map of a prediction file: (X, Y, Z) uint8.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        return np.asarray(nibabel.load(path).dataobj, dtype=np.uint8)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+
+
+def _checked(content: Any, source: Path, newest: int) -> dict[str, Any]:
+    """The content if it is a JSON object of a schema version that this clbench can read."""
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(version, int):
+        raise InputError(f"{source} is damaged: it has no schema_version")
+    if version > newest:
+        raise InputError(f"{source} was written by a newer clbench (schema {version}, this one reads up to {newest})")
+    return content
+
+
+def _rows(path: Path, stream: StreamRecord) -> tuple[CaseRow, ...]:
+    """The rows of ``cases.csv``, all of them of tasks, labels and metrics that exist."""
+    rows = tuple(read_cases(path)) if path.exists() else ()
+    tasks = len(stream.tasks)
+    for row in rows:
+        known = row.label in stream.labels and row.metric in METRICS
+        if not (known and 0 <= row.after_task <= tasks and 1 <= row.on_task <= tasks):
+            raise InputError(f"{path} is damaged: a row of case {row.case} has a task, label or metric the run lacks")
+    return rows
+
+
+def _summary(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    content = _checked(files.read_json(path), path, summary.SCHEMA_VERSION)
+    hashes = content.get("hashes")
+    if not isinstance(hashes, dict) or not all(isinstance(value, str) for value in hashes.values()):
+        raise InputError(f"{path} is damaged: it has no hashes")
+    return content

@@ -1,0 +1,136 @@
+"""What ``run.json`` says of the stream: tasks, labels, case ids per split, data fingerprint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from clbench.continual import Kind
+from clbench.errors import InputError
+
+_CASE_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+_STREAM_KEY = re.compile(r"[A-Za-z0-9_.-]+@[0-9]+(\+phantom)?")
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One task of a stream.
+
+    Attributes:
+        name: of the task.
+        labels: names of the labels it annotates; of a domain stream, all of them.
+        cases: split -> case ids, sorted.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    cases: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class StreamRecord:
+    """The stream a run was trained on.
+
+    Attributes:
+        key: ``name@version``, with ``+phantom`` for the procedural twin.
+        kind: ``domain`` or ``class``.
+        labels: label name -> value in predictions.
+        fingerprint: of the data: hash of case ids and file hashes.
+        tasks: in the order they are learned.
+    """
+
+    key: str
+    kind: Kind
+    labels: Mapping[str, int]
+    fingerprint: str
+    tasks: tuple[TaskRecord, ...]
+
+    @property
+    def phantom(self) -> bool:
+        """Whether the data are the procedural twin."""
+        return self.key.endswith("+phantom")
+
+    @property
+    def task_labels(self) -> tuple[tuple[str, ...], ...]:
+        """The label names of each task, as ``clbench.continual`` wants them."""
+        return tuple(task.labels for task in self.tasks)
+
+    def check(self) -> None:
+        """Refuse what could not be written or read back safely.
+
+        Raises:
+            InputError: a stream key or case id that is no safe file name, or two case ids with one file name.
+        """
+        if not _STREAM_KEY.fullmatch(self.key):
+            raise InputError(f"'{self.key}' is not a stream key such as prostate-sites@1")
+        names: dict[str, str] = {}
+        for case_id in (case for task in self.tasks for cases in task.cases.values() for case in cases):
+            if names.setdefault(file_name(case_id), case_id) != case_id:
+                raise InputError(f"cases '{case_id}' and '{names[file_name(case_id)]}' would share a prediction file")
+
+    def to_json(self) -> dict[str, Any]:
+        """The part of ``run.json`` under ``stream``."""
+        tasks = [
+            {"name": task.name, "labels": list(task.labels), "cases": {k: list(v) for k, v in task.cases.items()}}
+            for task in self.tasks
+        ]
+        return {
+            "key": self.key,
+            "kind": self.kind,
+            "labels": dict(self.labels),
+            "fingerprint": self.fingerprint,
+            "tasks": tasks,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], source: Path) -> StreamRecord:
+        """The record that ``to_json`` wrote.
+
+        Raises:
+            InputError: a field is missing or of the wrong type; names ``source``.
+        """
+        try:
+            record = cls(
+                key=_text(content["key"]),
+                kind=content["kind"],
+                labels={_text(name): int(value) for name, value in content["labels"].items()},
+                fingerprint=_text(content["fingerprint"]),
+                tasks=tuple(
+                    TaskRecord(
+                        _text(task["name"]), _texts(task["labels"]), {k: _texts(v) for k, v in task["cases"].items()}
+                    )
+                    for task in content["tasks"]
+                ),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{source} is damaged: its stream record lacks or misuses {error}") from None
+        if record.kind not in get_args(Kind) or not record.tasks:
+            raise InputError(f"{source} is damaged: its stream has no tasks, or is neither of kind domain nor class")
+        record.check()
+        return record
+
+
+def file_name(case_id: str) -> str:
+    """The name, without suffix, of a case's prediction file.
+
+    Raises:
+        InputError: the id could leave the folder or is no portable file name.
+    """
+    if not _CASE_ID.fullmatch(case_id) or any(not part.strip(".") for part in case_id.split("/")):
+        raise InputError(f"case id '{case_id}' may hold only letters, digits, '-', '_', '.' and '/' between names")
+    return case_id.replace("/", "__")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} (should be text)")
+    return value
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"{values!r} (should be a list)")
+    return tuple(_text(value) for value in values)

@@ -1,0 +1,97 @@
+"""``summary.json``: what a complete run comes to, derived from its other files and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clbench.continual import CaseRow, Regime, continual_metrics, score_matrix
+from clbench.errors import InputError
+from clbench.metrics import METRICS
+from clbench.runfolder import files, lock
+from clbench.runfolder.records import StreamRecord
+
+FILE_NAME = "summary.json"
+SCHEMA_VERSION = 1
+LARGE = ("predictions", "checkpoints")
+"""Folders that a published run may leave out."""
+
+
+def summarize(
+    stream: StreamRecord, regime: Regime, rows: Sequence[CaseRow], hashes: Mapping[str, str]
+) -> dict[str, Any]:
+    """The content of ``summary.json``.
+
+    Args:
+        stream: of the run.
+        regime: of the strategy.
+        rows: of ``cases.csv``, read back from it, so that both files tell the same.
+        hashes: as ``hash_files`` gives them.
+
+    Returns:
+        ``schema_version``; ``scores``: split -> metric -> ``R`` (T + 1 lists of T numbers, None where undefined),
+        ``n`` and ``metrics`` (those that need no reference run); and ``hashes``. Numbers have six decimals.
+    """
+    kinds = sorted({(row.split, row.metric) for row in rows})
+    scores: dict[str, dict[str, Any]] = {}
+    for split, metric in kinds:
+        matrix = score_matrix(rows, stream.task_labels, stream.kind, split, metric)
+        higher = METRICS[metric].higher_is_better
+        derived = continual_metrics(matrix.scores, stream.kind, regime, higher_is_better=higher)
+        scores.setdefault(split, {})[metric] = {
+            "R": [[_rounded(value) for value in row] for row in matrix.scores.tolist()],
+            "n": matrix.counts.tolist(),
+            "metrics": {key: _rounded(value) for key, value in derived.items()},
+        }
+    return {"schema_version": SCHEMA_VERSION, "scores": scores, "hashes": dict(hashes)}
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a run folder but its lock and summary: relative path -> hex, sorted by path.
+
+    Raises:
+        InputError: a link, which could point anywhere.
+    """
+    hashes = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise InputError(f"{path} is a link; a run folder holds only files of its own")
+        if path.is_file() and name not in (FILE_NAME, lock.FILE_NAME) and files.TEMPORARY not in name:
+            hashes[name] = files.file_hash(path)
+    return hashes
+
+
+def changed_files(folder: Path, hashes: Mapping[str, str], *, everything: bool) -> dict[str, str]:
+    """The files that are not as ``summary.json`` says.
+
+    Args:
+        folder: of the run.
+        hashes: from its summary.
+        everything: False looks only at the small files that tables are made from. With True, ``predictions/`` and
+            ``checkpoints/`` are looked at too, unless the whole folder was left out, and files that the summary
+            does not know are named.
+
+    Returns:
+        relative path -> ``"missing"``, ``"changed"`` or ``"not in the summary"``; empty when all is well.
+    """
+    skipped = tuple(f"{name}/" for name in LARGE if not everything or not (folder / name).exists())
+    found: dict[str, str] = {}
+    for name, digest in hashes.items():
+        path = folder / name
+        if name.startswith(skipped):
+            continue
+        if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
+            found[name] = "missing"
+        elif files.file_hash(path) != digest:
+            found[name] = "changed"
+    if everything:
+        found |= {name: "not in the summary" for name in hash_files(folder) if name not in hashes}
+    return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else round(value, 6) + 0.0

@@ -1,0 +1,99 @@
+"""Composition: ``replay+segreg`` as parts that fit together, with the options of each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from clbench.errors import InputError, unknown
+from clbench.strategies import STRATEGIES
+from clbench.strategies.spec import Regime
+
+RUN_ARGUMENTS = {"self", "seed"}  # given by the run, never by the user
+
+
+def parse_strategy(text: str) -> list[str]:
+    """The parts of a strategy name in canonical order (``naive`` dropped unless alone).
+
+    Raises:
+        InputError: an unknown part, a part twice, or parts that exclude each other.
+    """
+    parts = [part.strip() for part in text.split("+")]
+    for part in parts:
+        if part not in STRATEGIES:
+            raise unknown("strategy", part, STRATEGIES)
+    if len(set(parts)) != len(parts):
+        raise InputError(f"strategy '{text}' names a part twice; name each part once")
+    if len(parts) > 1 and "naive" in parts:
+        raise InputError(f"strategy '{text}': naive is what remains without any part; leave it out")
+    order = {name: position for position, name in enumerate(STRATEGIES)}
+    parts.sort(key=order.__getitem__)
+    _refuse_conflicts(text, parts)
+    return parts
+
+
+def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
+    regimes = [part for part in parts if STRATEGIES[part].regime != "sequential" or part == "cumulative"]
+    if len(regimes) > 1:
+        raise InputError(f"strategy '{text}': {' and '.join(regimes)} each decide what is trained on; use one of them")
+    past = [part for part in parts if STRATEGIES[part].needs_past]
+    if regimes and past:
+        raise InputError(
+            f"strategy '{text}': {past[0]} protects earlier tasks, but {regimes[0]} has none to forget; use one of them"
+        )
+
+
+def regime_of(parts: Sequence[str]) -> Regime:
+    """The training regime of a parsed strategy."""
+    return next((STRATEGIES[part].regime for part in parts if STRATEGIES[part].regime != "sequential"), "sequential")
+
+
+def strategy_options(parts: Sequence[str], given: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
+    """Every option of every part: the given values, checked, over the defaults.
+
+    Args:
+        parts: from ``parse_strategy``.
+        given: part -> option -> text, as typed after ``--set``.
+
+    Raises:
+        InputError: unknown option or a value of the wrong type or range.
+    """
+    return {part: options_of(part, given.get(part, {})) for part in parts}
+
+
+def options_of(part: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one strategy: keyword parameters of its plugin, with ``given`` over the defaults."""
+    if not STRATEGIES[part].plugin:
+        known: dict[str, Any] = {}
+    else:
+        signature = inspect.signature(STRATEGIES[part].load(), eval_str=True)
+        parameters = {name: value for name, value in signature.parameters.items() if name not in RUN_ARGUMENTS}
+        known = {name: (value.annotation, value.default) for name, value in parameters.items()}
+    for name in given:
+        if name not in known:
+            raise unknown(f"option of {part}", name, known) if known else InputError(f"{part} has no options")
+    model = create_model(part, __config__=ConfigDict(extra="forbid"), **known)
+    try:
+        return model.model_validate(dict(given)).model_dump(mode="json")
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{part}.{first['loc'][0]}: {first['msg']} (got {first['input']!r})") from None
+
+
+def build_plugins(options: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, Any]:
+    """Part name -> a fresh plugin, for the parts that have one, in canonical order.
+
+    Args:
+        options: complete option values per part, from ``strategy_options``.
+        seed: the run's seed, given to plugins that draw random numbers.
+    """
+    plugins = {}
+    for part, values in options.items():
+        if STRATEGIES[part].plugin:
+            plugin = STRATEGIES[part].load()
+            wants_seed = "seed" in inspect.signature(plugin).parameters
+            plugins[part] = plugin(**values, **({"seed": seed} if wants_seed else {}))
+    return plugins

@@ -1,0 +1,120 @@
+"""EWC: elastic weight consolidation, one penalty per earlier task or one running penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from clbench.functional.fisher import fisher_diagonal
+from clbench.functional.quadratic import quadratic_penalty
+from clbench.seeding import derive, forked_rng, torch_generator
+from clbench.strategies.plugin import StrategyPlugin, add_loss, task_index
+
+
+@dataclass
+class Consolidated:
+    """Weights after a task and how much each mattered; float32, keyed by parameter name."""
+
+    anchors: dict[str, Tensor]
+    importances: dict[str, Tensor]
+
+
+class EWC(StrategyPlugin):
+    """Elastic weight consolidation.
+
+    After each task the diagonal of the Fisher information is estimated on the task's own training patches; later
+    tasks pay ``weight / 2 * sum_k F_k (theta - theta_k)^2`` for leaving the weights theta_k they ended with.
+
+    Args:
+        weight: factor of the penalty, at least 0.
+        mode: ``separate`` keeps anchors and Fisher of every earlier task; ``online`` keeps the last anchors and one
+            running Fisher, in constant memory.
+        gamma: decay of the running Fisher in ``online`` mode, in [0, 1]; without effect in ``separate`` mode.
+        fisher: labels of the log-likelihood: ``sampled`` from the network (the true Fisher) or ``given`` by the masks
+            (the empirical Fisher).
+        samples: training patches in the estimate, at least 1.
+        seed: of the sampled labels.
+
+    Source: Kirkpatrick et al. 2017, arXiv 1612.00796, equation 3; online form: Schwarz et al. 2018, arXiv 1805.06370,
+        section 4 (and Huszar 2018, arXiv 1712.03847).
+    Differs from the source in: a sample is a patch, and its log-likelihood is the mean over its voxels, so that the
+        scale does not depend on the patch size.
+    """
+
+    def __init__(
+        self,
+        weight: Annotated[float, Field(ge=0)] = 1000.0,
+        mode: Literal["separate", "online"] = "separate",
+        gamma: Annotated[float, Field(ge=0, le=1)] = 1.0,
+        fisher: Literal["sampled", "given"] = "sampled",
+        samples: Annotated[int, Field(ge=1)] = 64,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.weight, self.mode, self.gamma = weight, mode, gamma
+        self.fisher, self.samples, self.seed = fisher, samples, seed
+        self.past: list[Consolidated] = []
+
+    def before_backward(self, strategy: Any, **_: Any) -> None:
+        """Add the penalty of every earlier task."""
+        if not self.past:
+            return
+        weights = dict(strategy.model.named_parameters())
+        penalty = sum(quadratic_penalty(weights, memory.anchors, memory.importances) for memory in self.past)
+        add_loss(strategy, "ewc", self.weight * penalty)
+
+    def after_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Estimate the Fisher information of the task just learned and remember its weights."""
+        task = task_index(strategy)
+        with forked_rng(derive(self.seed, "ewc", task)):  # data sets of other people may draw from the global streams
+            importances = fisher_diagonal(
+                strategy.model,
+                _patches(strategy, self.samples),
+                labels=self.fisher,
+                generator=torch_generator(self.seed, "ewc-labels", task),
+            )
+        anchors = {name: value.detach().clone() for name, value in strategy.model.named_parameters()}
+        if self.mode == "online" and self.past:
+            importances = _running(self.past[-1].importances, importances, self.gamma)
+            self.past.clear()
+        self.past.append(Consolidated(anchors, importances))
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """``k/anchor/NAME`` and ``k/importance/NAME`` for the k-th remembered task."""
+        tensors = {}
+        for position, memory in enumerate(self.past):
+            tensors.update({f"{position}/anchor/{name}": value for name, value in memory.anchors.items()})
+            tensors.update({f"{position}/importance/{name}": value for name, value in memory.importances.items()})
+        return tensors
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what ``state_tensors`` gave."""
+        self.past = [Consolidated({}, {}) for _ in {name.split("/")[0] for name in tensors}]
+        for key, value in tensors.items():
+            position, kind, name = key.split("/", 2)
+            memory = self.past[int(position)]
+            (memory.anchors if kind == "anchor" else memory.importances)[name] = value
+
+
+def _patches(strategy: Any, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """At most ``count`` patches, evenly spaced over the experience's data set, one at a time on the device."""
+    dataset = strategy.experience.dataset
+    total = len(dataset)
+    for number in range(min(count, total)):
+        x, y = default_collate([dataset[number * total // min(count, total)]])[:2]
+        yield x.to(strategy.device), y.to(strategy.device)
+
+
+def _running(old: Mapping[str, Tensor], new: Mapping[str, Tensor], gamma: float) -> dict[str, Tensor]:
+    """``gamma * old + new``; rows that a grown head added have no past."""
+    merged = {}
+    for name, value in new.items():
+        merged[name] = value.clone()
+        if name in old:
+            merged[name][: old[name].shape[0]] += gamma * old[name]
+    return merged

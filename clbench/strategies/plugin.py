@@ -1,0 +1,59 @@
+"""StrategyPlugin: an Avalanche plugin whose state can be saved, counted and named in the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+from torch import Tensor
+
+
+class StrategyPlugin(SupervisedPlugin):  # type: ignore[misc]
+    """Base of clbench's continual-learning methods; works in any Avalanche ``SupervisedTemplate``.
+
+    A subclass takes its options as keyword arguments with defaults (and ``seed`` when it draws random numbers), keeps
+    what it remembers between tasks as named tensors, and touches no global random stream.
+
+    Attributes:
+        replayed_fraction: share of the old training images that it can look at again, in [0, 1].
+    """
+
+    replayed_fraction: float = 0.0
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Everything kept between steps, by name; what checkpoints store and ``cost.json`` counts."""
+        return {}
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what ``state_tensors`` gave.
+
+        Raises:
+            ValueError: names that this plugin does not keep.
+        """
+        if tensors:
+            raise ValueError(f"{type(self).__name__} keeps no state, but was given {sorted(tensors)[:3]}")
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the tensors kept between steps."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.state_tensors().values())
+
+
+def add_loss(strategy: Any, name: str, value: Tensor) -> None:
+    """Add a term to the loss of the current step, logged under its name where the strategy keeps ``loss_terms``.
+
+    Args:
+        strategy: the Avalanche strategy in its ``before_backward`` event.
+        name: column of ``train.csv``.
+        value: scalar, already multiplied by its weight.
+    """
+    strategy.loss = strategy.loss + value
+    terms = getattr(strategy, "loss_terms", None)
+    if terms is not None:
+        terms[name] = value.detach()
+
+
+def task_index(strategy: Any) -> int:
+    """Position of the current experience in its stream, from 1."""
+    return int(strategy.experience.current_experience) + 1

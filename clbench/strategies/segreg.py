@@ -1,0 +1,73 @@
+"""SegReg: feature maps of the U-Net pulled towards an isotropic Gaussian while it learns to segment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from clbench.functional.sampling import sample_embeddings
+from clbench.functional.sigreg import normalize_embeddings, sigreg, unit_directions
+from clbench.networks.taps import FeatureTap, tap
+from clbench.seeding import torch_generator
+from clbench.strategies.plugin import StrategyPlugin, add_loss, task_index
+
+
+class SegReg(StrategyPlugin):
+    """SIGReg on voxel embeddings of the network's feature maps, added to the segmentation loss.
+
+    The paper names a regularizer on U-Net feature maps; which one, on which level and with which weight is not public.
+    Our reading: SIGReg, the statistic its authors' figure and argument point to, on the last decoder level, the input
+    of the linear segmentation head.
+
+    Args:
+        weight: factor of SIGReg per sample, at least 0.
+        taps: feature levels, comma-separated: ``last``, ``decoder_k``, ``bottleneck``, ``encoder_k``; with ``_linear``
+            after the name before the activation, where a Gaussian is possible at all.
+        slices: random directions per step, at least 1.
+        voxels: embeddings sampled per step and tap, at least 2.
+        normalization: what is done to the embeddings before the statistic, see ``normalize_embeddings``.
+        seed: of the sampled voxels and directions.
+
+    Source: Vaish et al. 2026, arXiv 2602.23509 (SegReg); Balestriero and LeCun 2025, arXiv 2511.08544 (SIGReg).
+    Differs from the source in: our reading as above; divided by the number of sampled voxels.
+    """
+
+    def __init__(
+        self,
+        weight: Annotated[float, Field(ge=0)] = 1.0,
+        taps: str = "last_linear",
+        slices: Annotated[int, Field(ge=1)] = 256,
+        voxels: Annotated[int, Field(ge=2)] = 1024,
+        normalization: Literal["none", "standardize", "squash"] = "squash",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.weight, self.slices, self.voxels = weight, slices, voxels
+        self.taps = tuple(name.strip() for name in taps.split(","))
+        self.normalization, self.seed = normalization, seed
+        self._tap: FeatureTap | None = None
+
+    def before_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Listen to the feature levels during this task."""
+        self._tap = tap(strategy.model, self.taps)
+
+    def before_backward(self, strategy: Any, **_: Any) -> None:
+        """Add the statistic of this step's features."""
+        assert self._tap is not None
+        generator = torch_generator(self.seed, "segreg", task_index(strategy), strategy.clock.train_exp_iterations)
+        values = [self._statistic(self._tap.features[name], generator) for name in self.taps]
+        add_loss(strategy, "segreg", self.weight * torch.stack(values).mean())
+
+    def after_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Stop listening."""
+        assert self._tap is not None
+        self._tap.remove()
+        self._tap = None
+
+    def _statistic(self, features: Tensor, generator: torch.Generator) -> Tensor:
+        embeddings = sample_embeddings(features, self.voxels, generator).float()
+        directions = unit_directions(embeddings.shape[1], self.slices, generator).to(embeddings.device)
+        return sigreg(normalize_embeddings(embeddings, self.normalization), directions)

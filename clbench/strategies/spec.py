@@ -1,0 +1,38 @@
+"""StrategySpec: what the registry knows of a strategy before any heavy import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+Regime = Literal["sequential", "joint", "single"]
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """A strategy as the registry lists it.
+
+    Attributes:
+        summary: one line for ``clbench list``.
+        plugin: ``module:Class`` of its Avalanche plugin, or ``""`` when the regime alone makes the strategy.
+        regime: ``sequential`` trains task after task; ``joint`` trains once on all of them; ``single`` trains a
+            fresh network on each task.
+        penalty: the option that scales it; 0 must give the bytes of ``naive``. ``""`` when it has none.
+        needs_past: True when it does something only from the second task on, so that ``joint`` excludes it.
+        reference: True for rows that bound the others (not a continual learner).
+        task_identity: True when it is told the task at test time.
+    """
+
+    summary: str
+    plugin: str = ""
+    regime: Regime = "sequential"
+    penalty: str = ""
+    needs_past: bool = False
+    reference: bool = False
+    task_identity: bool = False
+
+    def load(self) -> Any:
+        """Import the plugin class; call only when ``plugin`` is not empty."""
+        module, _, name = self.plugin.partition(":")
+        return getattr(import_module(module), name)

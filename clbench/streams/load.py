@@ -1,0 +1,157 @@
+"""From a card and a data root to a Stream: cases found, selected by task and split by patient."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clbench.data.case import Case, Listing
+from clbench.data.layouts import LAYOUTS
+from clbench.data.phantom import ensure
+from clbench.data.plan import Plan
+from clbench.data.shifts import SHIFTS
+from clbench.data.splits import partition, split_patients
+from clbench.errors import InputError, unknown
+from clbench.streams.card import Card, DataCard, TaskCard, card_text, parse_card
+from clbench.streams.stream import SPLITS, Stream, Task
+
+
+def cache_root() -> Path:
+    """``CLBENCH_CACHE``, or ``~/.cache/clbench``."""
+    return Path(os.environ.get("CLBENCH_CACHE") or Path.home() / ".cache" / "clbench").expanduser()
+
+
+def load_stream(stream: str, *, data: Path | str | None = None, phantom: bool = False) -> Stream:
+    """Find the cases of a stream and arrange them in tasks and splits; reads no voxels.
+
+    Args:
+        stream: shipped name, ``name@version``, ``name@version+phantom``, or path of a card file.
+        data: data root; None uses the environment variable CLBENCH_DATA.
+        phantom: use the procedural twin, built under the cache folder when it is not there yet.
+
+    Raises:
+        InputError: unknown stream, data missing or not in the published layout, or a task without enough patients.
+    """
+    card = parse_card(card_text(stream), stream)
+    phantom = phantom or stream.endswith("+phantom")
+    root = _phantom_root(card) if phantom else _data_root(card, data)
+    listings: dict[str, Listing] = {}
+    tasks = tuple(_task(card, task, position, root, listings) for position, task in enumerate(card.tasks, start=1))
+    traps = {trap: None for listing in listings.values() for trap in listing.traps}
+    return Stream(
+        name=card.name,
+        version=card.version,
+        kind=card.kind,
+        labels=card.labels,
+        tasks=tasks,
+        plans={name: Plan(**plan.model_dump()) for name, plan in card.plan.items()},
+        traps=tuple(traps),
+        phantom=phantom,
+        about={"title": card.title, **card.about},
+    )
+
+
+def _phantom_root(card: Card) -> Path:
+    if not card.phantom:
+        raise InputError(f"stream {card.name} has no phantom; give real data with --data DIR or CLBENCH_DATA")
+    return ensure(card.phantom, cache_root())
+
+
+def _data_root(card: Card, data: Path | str | None) -> Path:
+    given = data or os.environ.get("CLBENCH_DATA")
+    if not given:
+        raise InputError(
+            f"no data root for stream {card.name}: give --data DIR or set CLBENCH_DATA. {_how_to_get(card)}"
+        )
+    root = Path(given).expanduser()
+    if not root.is_dir():
+        raise InputError(f"data root {root} is not a folder; give --data DIR or set CLBENCH_DATA. {_how_to_get(card)}")
+    return root
+
+
+def _how_to_get(card: Card) -> str:
+    source = (
+        f"Get it from {card.about['url']} (licence {card.about.get('licence', 'unknown')})"
+        if "url" in card.about
+        else ""
+    )
+    phantom = "or try the stream without data: --phantom" if card.phantom else ""
+    return ", ".join(text for text in (source, phantom) if text)
+
+
+def _task(card: Card, task: TaskCard, index: int, root: Path, listings: dict[str, Listing]) -> Task:
+    data = task.data or card.data
+    assert data is not None  # the card was checked
+    listing = _listing(card, data, root, listings)
+    cases = [replace(case, shift=_known_shift(task.shift)) for case in listing.cases if task.group in ("", case.group)]
+    cases = [case for case in cases if _in_part(card, task, case)]
+    if not cases:
+        what = f"group '{task.group}'" if task.group else "its selection"
+        raise InputError(f"task {task.name} of stream {card.name} is empty: no case of {what} under {root}")
+    labels = tuple(sorted(card.labels[name] for name in task.labels or card.labels))
+    return Task(index, task.name, labels, **_split(card, task, data, cases))
+
+
+def _listing(card: Card, data: DataCard, root: Path, listings: dict[str, Listing]) -> Listing:
+    key = data.model_dump_json()
+    if key not in listings:
+        if data.layout not in LAYOUTS:
+            raise unknown("layout", data.layout, LAYOUTS)
+        folder = _find(card, data, root)
+        options = {"rename": data.rename, "channel": data.channel}
+        options = {name: value for name, value in options.items() if value not in (None, {})}
+        found = LAYOUTS[data.layout].read(folder, card.labels, options)
+        listings[key] = _prefixed(found, folder, len(data.roots) == 1 and card.data is None)
+    return listings[key]
+
+
+def _prefixed(listing: Listing, folder: Path, several_sources: bool) -> Listing:
+    """Case ids of streams over several data sets carry the folder's name, so that they stay unique."""
+    if not several_sources:
+        return listing
+    cases = [
+        replace(case, case_id=f"{folder.name}/{case.case_id}", patient_id=f"{folder.name}/{case.patient_id}")
+        for case in listing.cases
+    ]
+    return Listing(tuple(cases), listing.traps)
+
+
+def _find(card: Card, data: DataCard, root: Path) -> Path:
+    candidates = [root / folder for folder in data.roots]
+    for folder in candidates:
+        if folder.is_dir() and any(folder.glob(data.marker)):
+            return folder
+    looked = ", ".join(str(folder) for folder in candidates)
+    raise InputError(
+        f"data of stream {card.name} not found: looked for '{data.marker}' in {looked}. {_how_to_get(card)}"
+    )
+
+
+def _known_shift(name: str) -> str:
+    if name and name not in SHIFTS:
+        raise unknown("shift", name, SHIFTS)
+    return name
+
+
+def _in_part(card: Card, task: TaskCard, case: Case) -> bool:
+    if task.part is None:
+        return True
+    part, parts = task.part
+    return partition(case.patient_id, parts, f"{card.name}@{card.version}") == part - 1
+
+
+def _split(card: Card, task: TaskCard, data: DataCard, cases: Sequence[Case]) -> Mapping[str, tuple[Case, ...]]:
+    """Splits depend on the task's own cases alone; tasks with the same selection share their splits."""
+    source = "" if task.data is None else data.roots[0]
+    part = "" if task.part is None else f"{task.part[0]}of{task.part[1]}"
+    salt = "/".join([f"{card.name}@{card.version}", *(text for text in (source, task.group, part) if text)])
+    try:
+        split = split_patients([case.patient_id for case in cases], salt)
+    except InputError as error:
+        raise InputError(f"task {task.name} of stream {card.name}: {error}") from None
+    ordered = sorted(cases, key=lambda case: case.case_id)
+    return {
+        name: tuple(case for case in ordered if split[case.patient_id] == name) for name in ("train", "val", "test")
+    }

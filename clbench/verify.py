@@ -1,0 +1,192 @@
+"""Verify: recompute everything a run folder lets one recompute, and name what differs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clbench.continual import CaseRow
+from clbench.errors import InputError
+from clbench.metrics import METRICS, score_case
+from clbench.runfolder import Run, read_run
+from clbench.runfolder.files import json_bytes
+from clbench.runfolder.reading import prediction_path, read_prediction
+from clbench.runfolder.summary import FILE_NAME, summarize
+from clbench.runfolder.tables import case_text, score_text
+
+if TYPE_CHECKING:
+    from clbench.data.nifti import RawCase
+
+SCORED_SPLITS = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something in a run folder that is not as it should be.
+
+    Attributes:
+        where: file, or ``data``.
+        what: how it differs.
+    """
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The data of a stream as they are on disk.
+
+    Attributes:
+        fingerprint: of all its cases.
+        read: case id -> raw case.
+    """
+
+    fingerprint: str
+    read: Callable[[str], RawCase]
+
+
+def verify(path: Path, data_root: Path | None = None) -> list[Difference]:
+    """Check a run folder against itself and, where they are at hand, against the raw masks.
+
+    Checked are: the hash of every file; the hash of the configuration; that each score that should be there is there
+    once; R and the metrics, recomputed from the rows; and, if the folder has predictions and the data can be found,
+    every score of a predicted case, recomputed from prediction and raw mask.
+
+    Args:
+        path: of the run folder.
+        data_root: of the stream's data. Without it CLBENCH_DATA is tried, or the phantom built for a phantom run, and
+            scores are left unchecked where neither has the stream.
+
+    Returns:
+        What differs; empty when all is well.
+
+    Raises:
+        InputError: ``data_root`` is given and does not hold the stream.
+    """
+    try:
+        run = read_run(path)
+        found = [Difference(name, how) for name, how in run.changed_files(everything=True).items()]
+    except InputError as error:
+        return [Difference(path.name, str(error))]
+    if not run.complete:
+        return [Difference(FILE_NAME, "missing: the run is not complete")]
+    found += [*_config(run), *_rows(run), *_summary(run)]
+    data = _at_hand(run, data_root)
+    return found if data is None else [*found, *_data(run, data)]
+
+
+def _config(run: Run) -> Iterator[Difference]:
+    """Whether the configuration has its hash and agrees with the rest of ``run.json``."""
+    from clbench.config import config_hash
+
+    if config_hash(run.config_resolved) != run.config_hash:
+        yield Difference("run.json", "the resolved configuration does not have the hash that is written beside it")
+    for key, value in {"strategy": run.strategy, "seed": run.seed, "stream": run.stream.key}.items():
+        if run.config_resolved.get(key, value) != value:
+            yield Difference("run.json", f"{key} {value!r}, but {run.config_resolved[key]!r} in the configuration")
+
+
+def _rows(run: Run) -> Iterator[Difference]:
+    """Whether every score that the protocol asks for is there, once, and none besides."""
+    last = len(run.stream.tasks)
+    needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}[run.regime]
+    keys = [(row.after_task, row.on_task, row.split, row.case, row.label, row.metric) for row in run.rows]
+    if len(set(keys)) < len(keys):
+        yield Difference("cases.csv", f"{len(keys) - len(set(keys))} scores are there twice")
+    elif run.rows and (run.path / "cases.csv").read_bytes() != case_text(run.rows).encode():
+        yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
+    metrics = {row.metric for row in run.rows} | {"dice"}
+    for after_task in sorted({*needed, *(row.after_task for row in run.rows)}):
+        expected = {(*key, metric) for key in _expected(run, after_task) for metric in metrics}
+        there = {key for key in keys if key[0] == after_task}
+        for what, odd in (("missing", expected - there), ("not asked for", there - expected)):
+            if odd:
+                example = ", ".join(map(str, min(odd)))
+                yield Difference(
+                    "cases.csv", f"{len(odd)} scores after task {after_task} are {what}, such as {example}"
+                )
+
+
+def _expected(run: Run, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
+    """(after_task, on_task, split, case, label) of every score of one evaluation."""
+    for on_task, task in enumerate(run.stream.tasks, start=1):
+        taught = on_task == after_task if run.regime == "single" else on_task <= after_task
+        if run.stream.kind == "domain" or taught:
+            for split in SCORED_SPLITS:
+                for case in task.cases.get(split, ()):
+                    yield from ((after_task, on_task, split, case, label) for label in task.labels)
+
+
+def _summary(run: Run) -> Iterator[Difference]:
+    """Whether ``summary.json`` is, byte for byte, what the rows come to."""
+    assert run.summary is not None
+    try:
+        expected = summarize(run.stream, run.regime, run.rows, run.summary["hashes"])
+    except ValueError as error:
+        yield Difference("cases.csv", str(error))
+        return
+    if run.summary.get("scores") != expected["scores"]:
+        yield Difference(FILE_NAME, "R, n or metrics are not what cases.csv comes to")
+    elif (run.path / FILE_NAME).read_bytes() != json_bytes(expected):
+        yield Difference(FILE_NAME, "not written as clbench writes it")
+
+
+def _at_hand(run: Run, data_root: Path | None) -> RawData | None:
+    """The raw data; None when there is nothing to compare with them or they are not at hand."""
+    if not (run.path / "predictions").is_dir():
+        return None
+    try:
+        return _raw_data(run, data_root)
+    except InputError:
+        if data_root is None:
+            return None
+        raise
+
+
+def _raw_data(run: Run, data_root: Path | None) -> RawData:
+    """The run's stream as it is on disk."""
+    from clbench.data.fingerprint import fingerprint
+    from clbench.data.nifti import read_case
+    from clbench.streams.load import load_stream
+
+    stream = load_stream(run.stream.key, data=data_root)
+    cases = {case.case_id: case for case in stream.cases}
+    return RawData(fingerprint(stream.cases), lambda case_id: read_case(cases[case_id]))
+
+
+def _data(run: Run, data: RawData) -> Iterator[Difference]:
+    """Whether the predictions, scored against the raw masks, give the rows."""
+    if data.fingerprint != run.stream.fingerprint:
+        yield Difference("data", "not the data that the run was trained on; its scores cannot be recomputed from it")
+        return
+    rows: dict[tuple[int, str], list[CaseRow]] = defaultdict(list)
+    known = {case for task in run.stream.tasks for case in task.cases.get("test", ())}
+    for row in run.rows:
+        if row.case in known and prediction_path(run.path, row.after_task, row.case).exists():
+            rows[row.after_task, row.case].append(row)
+    for (after_task, case_id), scored in sorted(rows.items()):
+        yield from _scores(run, after_task, data.read(case_id), scored)
+
+
+def _scores(run: Run, after_task: int, raw: RawCase, rows: list[CaseRow]) -> Iterator[Difference]:
+    """Whether one prediction gives its rows."""
+    path = prediction_path(run.path, after_task, rows[0].case)
+    name = path.relative_to(run.path).as_posix()
+    try:
+        prediction = read_prediction(path)
+        scores = score_case(prediction, raw.mask, run.stream.labels, raw.spacing_mm, tuple(METRICS))
+    except ValueError as error:
+        yield Difference(name, str(error))
+        return
+    values = {(label, metric): score_text(value) for label, metric, value in scores}
+    for row in rows:
+        value = values[row.label, row.metric]
+        if value != score_text(row.value):
+            yield Difference(name, f"{row.metric} of {row.label} is {value}, but {score_text(row.value)} in cases.csv")

@@ -1,0 +1,22 @@
+"""Toy streams and a cache that all contract tests share."""
+
+import pytest
+
+from toy import write_class_stream, write_domain_stream
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def domain_card(tmp_path_factory):
+    return write_domain_stream(tmp_path_factory.mktemp("domain"))
+
+
+@pytest.fixture(scope="session")
+def class_card(tmp_path_factory):
+    return write_class_stream(tmp_path_factory.mktemp("class"))

@@ -1,0 +1,161 @@
+"""What every registered strategy must do, on tiny streams; a new strategy is tested by being registered."""
+
+import json
+
+import pytest
+from safetensors.torch import load_file
+
+from clbench.experiment import run_config
+from clbench.report.load import load_runs
+from clbench.reporter import SilentReporter
+from clbench.strategies import STRATEGIES
+from clbench.strategies.compose import options_of
+from toy import toy_config
+
+PENALTIES = [name for name, spec in STRATEGIES.items() if spec.penalty]
+HUGE = 1e9
+
+
+class StopError(Exception):
+    """Stands for a kill at a chosen moment."""
+
+
+class StopAt(SilentReporter):
+    """Raises when a run reaches a step of a task, or has scored a task."""
+
+    def __init__(self, task=0, step=0, scored=None):
+        self.place, self.scored = (task, step), scored
+
+    def step(self, task, tasks, name, step, steps, loss, lr):
+        if (task, step) == self.place:
+            raise StopError
+
+    def evaluated(self, after_task, tasks, row):
+        if after_task == self.scored:
+            raise StopError
+
+
+def cases(folder):
+    return (folder / "cases.csv").read_bytes()
+
+
+def final_weights(folder):
+    (path,) = (folder / "checkpoints").glob("*/tensors.safetensors")
+    return {name: value for name, value in load_file(path).items() if name.startswith("network/")}
+
+
+@pytest.fixture(scope="session")
+def run_once(domain_card, class_card, tmp_path_factory):
+    """Runs on the toy streams, each made once per session."""
+    made = {}
+
+    def run(strategy, *settings, kind="domain", **fields):
+        key = (strategy, settings, kind, json.dumps(fields, sort_keys=True))
+        if key not in made:
+            card = domain_card if kind == "domain" else class_card
+            made[key] = run_config(toy_config(card, tmp_path_factory.mktemp("runs"), strategy, settings, **fields))
+        return made[key]
+
+    return run
+
+
+@pytest.mark.parametrize("kind", ["domain", "class"])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_trains_and_scores_every_task(run_once, name, kind):
+    (run,) = load_runs(run_once(name, kind=kind))
+    assert run.complete
+    scores = run.scores().scores
+    expected = {"joint": [-1], "single": []}.get(STRATEGIES[name].regime, [1, 2, 3])
+    for row in expected:
+        assert (scores[row, : row % 4 if kind == "class" and row > 0 else 3] >= 0).all()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_same_seed_twice_gives_the_same_bytes(run_once, domain_card, tmp_path, name):
+    again = run_config(toy_config(domain_card, tmp_path, name))
+    assert cases(again) == cases(run_once(name))
+
+
+@pytest.mark.parametrize("place", [{"task": 1, "step": 2}, {"task": 2, "step": 4}, {"scored": 2}], ids=str)
+@pytest.mark.parametrize("kind", ["domain", "class"])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_stopped_and_resumed_gives_the_same_bytes(run_once, domain_card, class_card, tmp_path, name, kind, place):
+    if STRATEGIES[name].regime == "joint":
+        place = {"task": 1, "step": 6}
+    card = domain_card if kind == "domain" else class_card
+    config = toy_config(card, tmp_path, name, checkpoint_steps=2)
+    with pytest.raises(StopError):
+        run_config(config, StopAt(**place))
+    resumed, whole = run_config(config), run_once(name, kind=kind)
+    assert cases(resumed) == cases(whole)
+    first, second = final_weights(resumed), final_weights(whole)
+    assert first.keys() == second.keys()
+    assert all(first[key].equal(second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_untrained_row_is_that_of_naive(run_once, name):
+    untrained = [row for row in load_runs(run_once(name))[0].rows if row.after_task == 0]
+    assert untrained == [row for row in load_runs(run_once("naive"))[0].rows if row.after_task == 0]
+    assert untrained
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_another_seed_gives_other_scores(run_once, name):
+    assert cases(run_once(name, seed=1)) != cases(run_once(name))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_loader_processes_do_not_change_a_byte(run_once, name):
+    assert cases(run_once(name, workers=2)) == cases(run_once(name))
+
+
+@pytest.mark.parametrize("kind", ["domain", "class"])
+@pytest.mark.parametrize("name", PENALTIES)
+def test_weight_zero_is_naive(run_once, name, kind):
+    run = run_once(name, f"{name}.{STRATEGIES[name].penalty}=0", kind=kind)
+    assert cases(run) == cases(run_once("naive", kind=kind))
+    ours, naive = final_weights(run), final_weights(run_once("naive", kind=kind))
+    assert all(ours[key].equal(naive[key]) for key in naive)
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].plugin])
+def test_the_strategy_is_not_naive(run_once, name):
+    ours, naive = final_weights(run_once(name)), final_weights(run_once("naive"))
+    assert any(not ours[key].equal(naive[key]) for key in naive)
+
+
+def changed(name, option, default):
+    """Another valid value of an option."""
+    others = {
+        ("ewc", "mode"): "online",
+        ("ewc", "fisher"): "given",
+        ("segreg", "taps"): "bottleneck",
+        ("segreg", "normalization"): "standardize",
+    }
+    if (name, option) in others:
+        return others[name, option]
+    return default / 2 if isinstance(default, float) else max(1, default // 3)
+
+
+# Options that act only beside another one.
+BESIDE = {("ewc", "gamma"): ("ewc.mode=online",)}
+
+
+@pytest.mark.parametrize(("name", "option"), [(name, option) for name in STRATEGIES for option in options_of(name, {})])
+def test_every_option_changes_something(run_once, name, option):
+    beside = BESIDE.get((name, option), ())
+    value = changed(name, option, options_of(name, {})[option])
+    base, other = run_once(name, *beside), run_once(name, *beside, f"{name}.{option}={value}")
+    first, second = final_weights(base), final_weights(other)
+    assert any(not first[key].equal(second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].plugin])
+def test_stored_bytes_in_the_cost_file_are_what_the_checkpoint_holds(run_once, name):
+    folder = run_once(name)
+    cost = json.loads((folder / "cost.json").read_text())
+    (path,) = (folder / "checkpoints").glob("*/tensors.safetensors")
+    kept = [value for key, value in load_file(path).items() if key.startswith(f"plugin/{name}/")]
+    trained = [stage for stage in cost["stages"] if stage["stage"] == "train"]
+    assert trained[-1]["stored_bytes"][name] == sum(value.numel() * value.element_size() for value in kept)

@@ -1,0 +1,107 @@
+"""Check: all problems at once, and the traps that only voxels and headers show."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from clbench.data.case import Case, Trap
+from clbench.data.check import Problem, check_cases, inspect_cases
+from clbench.data.layouts import LAYOUTS
+
+
+@pytest.fixture
+def make_case(tmp_path, write_nifti, image, mask):
+    """A sound case, or one with another image, mask or mask header."""
+
+    def make(name, *, image=image, mask=mask, mask_affine=None, labels=None):
+        files = (
+            write_nifti(tmp_path / f"{name}.nii.gz", image),
+            write_nifti(tmp_path / f"{name}_gt.nii.gz", mask, mask_affine),
+        )
+        return Case(name, name, files[:1], files[1], labels or {0: 0, 1: 1, 2: 2})
+
+    return make
+
+
+def test_sound_cases_have_no_problems_and_no_traps(make_case):
+    findings = inspect_cases([make_case("b"), make_case("a")])
+    assert (findings.problems, findings.traps) == ((), ())
+
+
+def test_every_problem_of_every_case_is_listed_in_order(make_case, image, mask):
+    cases = [
+        make_case("d-constant", image=np.ones_like(image)),
+        make_case("c-shape", mask=mask[1:]),
+        make_case("b-unknown", mask=mask * 3),
+        make_case("a-both", image=np.where(image == 7, np.nan, image), mask=mask + 0.5),
+        make_case("e-sound"),
+    ]
+    assert check_cases(cases) == [
+        Problem("a-both", cases[3].images[0], "1 voxels are NaN or infinite; repair the file"),
+        Problem("a-both", cases[3].mask, "mask values are not integers, such as 0.5; it needs label values"),
+        Problem("b-unknown", cases[2].mask, "mask holds the unknown value 3, 6; known values: 0, 1, 2"),
+        Problem("c-shape", cases[1].mask, "has the shape (3, 5, 6), but c-shape.nii.gz has (4, 5, 6)"),
+        Problem("d-constant", cases[0].images[0], "image is constant; it cannot be normalized"),
+    ]
+
+
+def test_findings_do_not_depend_on_the_number_of_threads_or_the_order(make_case, mask):
+    cases = [make_case(f"case{n}", mask=mask * (1 + n % 3)) for n in range(6)]
+    assert inspect_cases(cases, workers=1) == inspect_cases(cases[::-1], workers=4)
+
+
+def test_zone_labels_that_become_one_label_are_a_trap(make_case):
+    case = make_case("a", labels={0: 0, 1: 1, 2: 1})
+    assert inspect_cases([case]).traps == (Trap("two-zone-labels", "a_gt.nii.gz", "values 1, 2 merged into one label"),)
+
+
+def test_labels_left_out_of_a_stream_are_not_merged(make_case):
+    assert inspect_cases([make_case("a", labels={0: 0, 1: 0, 2: 0})]).traps == ()
+
+
+def test_a_mask_stored_as_floats_is_a_trap(make_case, mask):
+    assert [trap.kind for trap in inspect_cases([make_case("a", mask=mask.astype("f4"))]).traps] == ["float-mask"]
+
+
+def test_an_empty_mask_is_a_trap(make_case, mask):
+    assert [trap.kind for trap in inspect_cases([make_case("a", mask=mask * 0)]).traps] == ["empty-mask"]
+
+
+def test_a_mask_header_that_differs_is_a_trap_that_says_by_how_much(make_case):
+    affine = np.diag([1.0, 1.0, 2.1, 1.0])
+    traps = inspect_cases([make_case("a", mask_affine=affine)]).traps
+    assert traps == (
+        Trap("mask-header-differs", "a_gt.nii.gz", "mask header is off by up to 0.5 mm; the image's geometry is used"),
+    )
+
+
+def test_a_header_whose_affine_and_spacing_disagree_is_a_trap(make_case):
+    case = make_case("a")
+    content = bytearray(gzip.decompress(case.images[0].read_bytes()))
+    content[80:92] = struct.pack("<fff", 0.5, 0.5, 0.5)  # pixdim
+    case.images[0].write_bytes(gzip.compress(content))
+    findings = inspect_cases([case])
+    assert [(trap.kind, trap.where) for trap in findings.traps] == [("spacing-disagrees", "a.nii.gz")]
+
+
+def test_no_cases_are_no_findings():
+    assert check_cases([]) == []
+
+
+@pytest.mark.data
+def test_the_real_hippocampus_copy_is_sound_but_for_its_float_mask(real_data):
+    labels = {"anterior": 1, "posterior": 2}
+    cases = LAYOUTS["decathlon"].read(real_data / "msd" / "Task04_Hippocampus", labels).cases
+    findings = inspect_cases(cases)
+    assert findings.problems == ()
+    assert [(trap.kind, trap.where) for trap in findings.traps] == [("float-mask", "labelsTr/hippocampus_003.nii.gz")]
+
+
+@pytest.mark.data
+def test_the_real_acdc_copy_is_sound(real_data):
+    labels = {"rv": 1, "myocardium": 2, "lv": 3}
+    assert check_cases(LAYOUTS["acdc"].read(real_data / "acdc" / "training", labels).cases) == []

@@ -1,0 +1,66 @@
+"""Voxel embeddings: which are drawn, and what comes back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from clbench.functional.sampling import sample_embeddings
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def numbered(batch, channels, *space):
+    """Features whose first channel counts the voxels of the batch and whose others repeat it, negated."""
+    count = torch.arange(batch * torch.Size(space).numel(), dtype=torch.float64).reshape(batch, 1, *space)
+    return torch.cat([count, *[-count] * (channels - 1)], dim=1)
+
+
+@pytest.mark.parametrize("space", [(7,), (6, 5), (4, 3, 5)])
+@pytest.mark.parametrize("count", [1, 9])
+def test_embeddings_are_whole_feature_vectors_of_distinct_voxels(space, count):
+    drawn = sample_embeddings(numbered(2, 3, *space), count, generator())
+    assert drawn.shape == (count, 3)
+    assert drawn[:, 0].unique().numel() == count
+    assert torch.equal(drawn[:, 1], -drawn[:, 0])
+
+
+def test_asking_for_more_than_there_is_gives_every_voxel_once():
+    drawn = sample_embeddings(numbered(2, 1, 3, 2), 100, generator())
+    assert torch.equal(drawn[:, 0].sort().values, torch.arange(12.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("count", [4, 200])
+def test_every_voxel_is_equally_likely(count):
+    features = numbered(2, 1, 500)
+    hits = torch.zeros(1000)
+    for seed in range(1000 // count * 20):
+        hits[sample_embeddings(features, count, generator(seed))[:, 0].long()] += 1
+    halves = hits[:500].sum() / hits.sum()
+    assert hits.mean().item() == pytest.approx(20)
+    assert halves.item() == pytest.approx(0.5, abs=0.02)
+    assert hits.var().item() == pytest.approx(20 * (1 - count / 1000), rel=0.2)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_the_generator_alone_decides(count):
+    features = numbered(2, 1, 50)
+    first, second = (sample_embeddings(features, count, generator(5)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, sample_embeddings(features, count, generator(6)))
+
+
+def test_gradients_reach_the_drawn_voxels_only():
+    features = numbered(2, 2, 4, 4).requires_grad_()
+    sample_embeddings(features, 5, generator()).sum().backward()
+    assert features.grad is not None
+    assert (features.grad == 1).sum() == 10
+    assert (features.grad == 0).sum() == 54
+
+
+@pytest.mark.parametrize(("shape", "count"), [((2, 3), 4), ((2, 3, 4), 0)])
+def test_impossible_requests_are_refused(shape, count):
+    with pytest.raises(ValueError, match="cannot draw"):
+        sample_embeddings(torch.zeros(shape), count, generator())

@@ -1,0 +1,215 @@
+"""Tables: only comparable, complete and unchanged runs, with every number worked out from the rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from clbench.errors import InputError
+from clbench.report.groups import groups, usable
+from clbench.report.load import LeftOut, find_runs, load_runs
+from clbench.report.markup import escape_csv, escape_markdown, escape_tex
+from clbench.report.tables import table
+from synthetic_runs import SCORES, case_rows, config, finished, open_folder, stream_record
+
+BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
+SINGLE = ((0.1, 0.2), (0.85, 0.25), (0.3, 0.95))
+JOINT = ((0.1, 0.2), (float("nan"),) * 2, (0.9, 0.95))
+
+
+def cells(text: str) -> dict[str, dict[str, str]]:
+    """Strategy -> column -> cell of a text with one Markdown table."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("|")
+    ]
+    head, _, *body = rows
+    return {row[0]: dict(zip(head, row, strict=True)) for row in body}
+
+
+def test_strategies_are_sorted_by_their_final_score(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config("ewc"), BETTER)
+    found = cells(table(load_runs(tmp_path)))
+    assert list(found) == ["ewc", "naive"]
+    assert found["naive"] == {
+        **{"strategy": "naive", "seeds": "1", "final": "0.750", "bwt": "-0.200", "learned": "0.850"},
+        **{"fwt_upper": "0.300", "forgetting": "0.200", "plasticity_naive": "n/a", "seconds": "5"},
+    }
+
+
+def test_several_seeds_give_mean_and_standard_deviation(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config(seed=1), BETTER)
+    found = cells(table(load_runs(tmp_path)))["naive"]
+    assert found["seeds"] == "2"
+    assert found["final"] == "0.787 ± 0.053"  # .75 and .825
+
+
+def test_references_of_the_same_seed_give_the_metrics_that_need_them(tmp_path):
+    finished(tmp_path, config("ewc"), BETTER)
+    finished(tmp_path)
+    finished(tmp_path, config("single"), SINGLE)
+    finished(tmp_path, config("joint"), JOINT)
+    found = cells(table(load_runs(tmp_path)))
+    assert found["ewc"]["gap_joint"] == "0.100"  # (.9 - .75 + .95 - .9) / 2
+    assert found["ewc"]["intransigence"] == "0.075"  # (.9 - .8 + .95 - .9) / 2
+    assert found["ewc"]["rma"] == "0.947"  # .9 / .95
+    assert found["ewc"]["fwt_single"] == "-0.650"  # .3 - .95
+    assert found["joint"]["final"] == "0.925"
+    assert found["joint"]["gap_joint"] == found["joint"]["learned"] == "n/a"
+    assert found["single"]["final"] == "n/a"
+    assert found["single"]["learned"] == "0.900"
+    assert list(found) == ["joint", "ewc", "naive", "single"]
+
+
+def test_a_reference_of_another_seed_does_not_count(tmp_path):
+    finished(tmp_path, config("ewc"), BETTER)
+    finished(tmp_path, config("joint", seed=1), JOINT)
+    assert "gap_joint" not in cells(table(load_runs(tmp_path)))["ewc"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"stream": stream_record("toy@1+phantom")},
+        {"stream": stream_record("toy@2")},
+        {"stream": stream_record(fingerprint="0" * 64)},
+        {"resolved": config("ewc", preset="cpu")},
+        {"resolved": config("ewc", precision="bfloat16")},
+        {"resolved": config("ewc", network="other")},
+        {"resolved": config("ewc", training={"steps": 6})},
+    ],
+)
+def test_runs_that_cannot_be_compared_never_share_a_table(tmp_path, other):
+    finished(tmp_path / "1")
+    finished(tmp_path / "2", **{"resolved": config("ewc"), **other})
+    runs = load_runs(tmp_path)
+    assert len(groups(runs)) == 2
+    assert table(runs).count("**") == 4
+
+
+def test_a_setting_that_parts_two_tables_is_in_their_titles(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config("naive", training={"steps": 6}))
+    text = table(load_runs(tmp_path))
+    assert "preset smoke, float32, network unet, training.steps 5, data ffffffff" in text
+    assert "training.steps 6" in text
+
+
+def test_other_options_of_a_strategy_are_another_row_and_not_another_seed(tmp_path):
+    finished(tmp_path, config("ewc", options={"ewc": {"weight": 1.0, "decay": 0.5}}))
+    finished(tmp_path, config("ewc", options={"ewc": {"weight": 2.0, "decay": 0.5}}), BETTER)
+    assert list(cells(table(load_runs(tmp_path)))) == ["ewc (ewc.weight=2.0)", "ewc (ewc.weight=1.0)"]
+
+
+def test_an_unfinished_run_is_left_out_and_named(tmp_path):
+    finished(tmp_path)
+    with open_folder(tmp_path, config("ewc")) as folder:
+        folder.write_cases(case_rows())
+    text = table(load_runs(tmp_path))
+    assert list(cells(text)) == ["naive"]
+    assert f"- toy@1/{folder.path.name}: not complete" in text
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "run.json", "cost.json", "train.csv"])
+def test_a_run_that_was_changed_afterwards_is_left_out_and_named(tmp_path, name):
+    run = finished(tmp_path)
+    runs = load_runs(tmp_path)
+    (run.path / name).write_text((run.path / name).read_text() + "\n")
+    text = table(runs)
+    assert "No complete run." in text
+    assert f"not as it was when it ended: {name} changed" in text
+
+
+def test_a_run_published_without_its_large_files_counts(tmp_path):
+    run = finished(tmp_path)
+    for path in (run.path / "predictions").rglob("*.nii.gz"):
+        path.unlink()
+    assert usable(load_runs(tmp_path)) == ([run], [])
+
+
+def test_the_same_run_twice_is_not_two_seeds(tmp_path):
+    finished(tmp_path / "1")
+    finished(tmp_path / "2")
+    text = table(load_runs(tmp_path))
+    assert cells(text)["naive"]["seeds"] == "1"
+    assert "the same settings, seed and data as toy@1/naive-s0-" in text
+
+
+def test_a_metric_unknown_for_one_seed_is_not_available_for_the_row(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config(seed=1), (*SCORES[:2], (float("nan"), 0.9)))
+    found = cells(table(load_runs(tmp_path)))["naive"]
+    assert found["final"] == found["bwt"] == "n/a"
+    assert found["learned"] == "0.850 ± 0.000"
+
+
+def test_damaged_folders_are_told_or_raised(tmp_path):
+    finished(tmp_path)
+    damaged = finished(tmp_path, config("ewc")).path
+    (damaged / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run\.json is damaged"):
+        load_runs(tmp_path)
+    runs, left_out = find_runs(tmp_path)
+    assert [run.strategy for run in runs] == ["naive"]
+    assert str(tmp_path) not in table(runs, "md", left_out)
+    assert f"- toy@1/{damaged.name}: run.json is damaged" in table(runs, "md", left_out)
+
+
+def test_a_run_reached_by_two_paths_is_read_once(tmp_path):
+    path = finished(tmp_path).path
+    assert len(load_runs(tmp_path, path, tmp_path / "toy@1" / ".." / "toy@1")) == 1
+
+
+def test_paths_without_runs_are_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        load_runs(tmp_path / "nothing")
+    with pytest.raises(InputError, match="no run folder in"):
+        load_runs(tmp_path)
+
+
+def test_an_unknown_format_is_named(tmp_path):
+    finished(tmp_path)
+    with pytest.raises(InputError, match="unknown format 'mdd'; did you mean md"):
+        table(load_runs(tmp_path), "mdd")
+
+
+def test_csv_has_full_numbers_and_the_identity_in_every_line(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config("ewc"), BETTER)
+    lines = list(csv.DictReader(io.StringIO(table(load_runs(tmp_path), "csv"))))
+    assert [line["strategy"] for line in lines] == ["ewc", "naive"]
+    assert {line["stream"] for line in lines} == {"toy@1"}
+    assert lines[1]["bwt_mean"] == "-0.200000"
+    assert lines[1]["bwt_sd"] == ""
+    assert lines[1]["preset"] == "smoke"
+
+
+def test_csv_blocks_name_what_was_left_out(tmp_path):
+    open_folder(tmp_path).close()
+    assert table(load_runs(tmp_path), "csv").startswith("left_out,reason\ntoy@1/naive-s0-")
+
+
+def test_tex_is_one_tabular_per_table_with_left_out_runs_as_comments(tmp_path):
+    finished(tmp_path)
+    open_folder(tmp_path, config("ewc")).close()
+    text = table(load_runs(tmp_path), "tex")
+    assert text.count(r"\begin{tabular}{lrrrrrrr}") == 1
+    assert r"fwt\_upper" in text
+    assert "% left out: toy@1/ewc-s0-" in text
+
+
+def test_text_from_runs_cannot_break_out_of_a_table():
+    assert escape_markdown("a|b\n<img>[x](y)*`") == r"a\|b \<img\>\[x\](y)\*\`"
+    assert escape_tex("a_b & 50% \\input{x} ^~ ±") == (
+        r"a\_b \& 50\% \textbackslash{}input\{x\} \textasciicircum{}\textasciitilde{} $\pm$"
+    )
+    assert escape_csv("=1+1") == "'=1+1"
+    assert escape_csv("\t@sum\r\n") == "'@sum"
+    assert escape_csv("plain") == "plain"
+
+
+def test_a_left_out_run_is_named_without_the_folders_above(tmp_path):
+    assert LeftOut(tmp_path / "toy@1" / "naive", "").name == "toy@1/naive"

@@ -1,0 +1,41 @@
+"""Composition of strategies."""
+
+import pytest
+
+from clbench.errors import InputError
+from clbench.strategies import STRATEGIES
+from clbench.strategies.compose import build_plugins, options_of, parse_strategy, regime_of, strategy_options
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("joint+ewc", "ewc protects earlier tasks, but joint has none"),
+        ("joint+cumulative", "each decide what is trained on"),
+        ("single+joint", "each decide what is trained on"),
+        ("ewc+ewc", "names a part twice"),
+        ("naive+ewc", "leave it out"),
+        ("ewc+segrge", "unknown strategy 'segrge'; did you mean segreg"),
+        ("", "unknown strategy ''"),
+    ],
+)
+def test_senseless_compositions_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_strategy(text)
+
+
+def test_regularizers_go_with_every_regime():
+    for regime in ("joint", "cumulative", "single"):
+        assert regime_of(parse_strategy(f"segreg+{regime}")) == STRATEGIES[regime].regime
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_builds_from_its_default_options(name):
+    plugins = build_plugins(strategy_options([name], {}), seed=3)
+    assert set(plugins) == ({name} if STRATEGIES[name].plugin else set())
+    assert all(getattr(plugin, "seed", 3) == 3 for plugin in plugins.values())
+
+
+@pytest.mark.parametrize("name", [name for name, spec in STRATEGIES.items() if spec.penalty])
+def test_the_penalty_option_named_by_the_registry_exists(name):
+    assert STRATEGIES[name].penalty in options_of(name, {})

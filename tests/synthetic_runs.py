@@ -1,0 +1,84 @@
+"""Run folders built by hand: two tasks, two patients each, scores that can be worked out on paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clbench.config import config_hash
+from clbench.continual import CaseRow
+from clbench.runfolder import Run, RunFolder, StreamRecord, TaskRecord, TrainRow, read_run
+
+TASKS = ("A", "B")
+LABELS = {"organ": 1}
+SCORES = ((0.1, 0.2), (0.8, 0.3), (0.6, 0.9))
+"""R of the default run: final .75, learned .85, bwt -.2, forgetting .2, fwt_upper .3."""
+
+
+def stream_record(key: str = "toy@1", fingerprint: str = "f" * 64, kind: Any = "domain") -> StreamRecord:
+    tasks = tuple(
+        TaskRecord(
+            name, tuple(LABELS), {"train": (f"{name}/3",), "val": (f"{name}/2",), "test": (f"{name}/0", f"{name}/1")}
+        )
+        for name in TASKS
+    )
+    return StreamRecord(key, kind, LABELS, fingerprint, tasks)
+
+
+def config(strategy: str = "naive", seed: int = 0, **more: Any) -> dict[str, Any]:
+    settings = {
+        "strategy": strategy,
+        "seed": seed,
+        "options": {strategy: {}},
+        "preset": "smoke",
+        "precision": "float32",
+    }
+    return {**settings, "network": "unet", "training": {"steps": 5}, **more}
+
+
+def open_folder(out: Path, resolved: dict[str, Any] | None = None, **more: Any) -> RunFolder:
+    resolved = resolved or config()
+    given = {"preset": resolved["preset"]}
+    defaults = {
+        "strategy": resolved["strategy"],
+        "seed": resolved["seed"],
+        "regime": {"joint": "joint", "single": "single"}.get(resolved["strategy"], "sequential"),
+        "config_given": given,
+        "config_resolved": resolved,
+        "config_hash": config_hash(resolved),
+        "stream": stream_record(),
+        "provenance": {"python": "3.11"},
+    }
+    return RunFolder.create_or_resume(out, **{**defaults, **more})
+
+
+def case_rows(scores: Any = SCORES, only_after: set[int] | None = None) -> list[CaseRow]:
+    """Rows whose means are ``scores``: the two test cases of a task lie .05 to either side."""
+    rows = []
+    for after, row in enumerate(scores):
+        for on, (name, score) in enumerate(zip(TASKS, row, strict=True), start=1):
+            if only_after is None or after in only_after:
+                places = (("test", 0, -0.05), ("test", 1, 0.05), ("val", 2, 0.0))
+                rows += [
+                    CaseRow(after, on, split, f"{name}/{n}", f"{name}/{n}", "organ", "dice", round(score + shift, 6))
+                    for split, n, shift in places
+                ]
+    return rows
+
+
+def finished(out: Path, resolved: dict[str, Any] | None = None, scores: Any = SCORES, **more: Any) -> Run:
+    """A complete run folder, read back."""
+    with open_folder(out, resolved, **more) as folder:
+        only = {0, 2} if (resolved or {}).get("strategy") == "joint" else None
+        folder.write_cases(case_rows(scores, only))
+        folder.append_train([TrainRow(1, 1, {"loss": 1.5}, 0.01, 0.1)])
+        folder.write_cost(
+            {"stages": [{"stage": "train", "task": 1, "seconds": 2.0}, {"stage": "evaluate", "seconds": 3.0}]}
+        )
+        labels = np.zeros((4, 5, 3), np.uint8)
+        labels[1:3, 1:3, 1] = 1
+        folder.write_prediction(2, "A/0", labels, np.diag([1.0, 2.0, 3.0, 1.0]))
+        folder.finish()
+    return read_run(folder.path)

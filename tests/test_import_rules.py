@@ -1,0 +1,147 @@
+"""Imports point down only, nothing goes round in circles, and importing does no work."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from source_tree import Module, imported_modules, imports, package_modules
+
+# What each module or package right under clbench may import. A new one needs a line here: that is the point.
+BASE = {"errors", "seeding"}
+DATA = {*BASE, "data", "streams"}
+PARTS = {
+    *DATA,
+    "networks",
+    "strategies",
+    "evaluate",
+    "runfolder",
+    "config",
+    "device",
+    "reporter",
+    "continual",
+    "metrics",
+}
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "seeding": set(),
+    "reporter": set(),
+    "provenance": {"errors"},
+    "device": {"errors"},
+    "continual": {"errors"},
+    "metrics": {"errors"},
+    "functional": BASE,
+    "data": BASE,
+    "networks": {*BASE, "data"},
+    "runfolder": {"errors", "continual", "metrics"},
+    "streams": {*BASE, "data"},
+    "strategies": {*DATA, "functional", "networks"},
+    "evaluate": {*DATA, "continual", "networks", "metrics", "runfolder"},
+    "report": {"errors", "continual", "metrics", "runfolder"},
+    "verify": {"config", "errors", "continual", "metrics", "runfolder", "report", "data", "streams"},
+    "config": {"errors", "strategies"},
+    "assembly": PARTS - {"evaluate"},
+    "bookkeeping": PARTS,
+    "experiment": {*PARTS, "assembly", "bookkeeping", "provenance"},
+    "api": {"config", "experiment", "reporter"},
+    "progress": {"reporter"},
+    "console": {"errors", "continual", "runfolder", "data", "streams"},
+    "catalog": {"errors", "streams", "strategies", "networks", "metrics", "config"},
+    "cli": {*DATA, "catalog", "console", "progress", "config", "experiment", "runfolder", "report", "verify"},
+}
+FRAMEWORKS = {"torch", "monai", "avalanche"}
+# Calls that only build a value; everything else at module level is work.
+BUILDERS = {
+    "frozenset",
+    "tuple",
+    "dict",
+    "set",
+    "compile",
+    "field",
+    "files",
+    "namedtuple",
+    "add_typer",
+    "range",
+    "fields",
+    "TypeVar",
+}
+
+modules = pytest.mark.parametrize("module", package_modules(), ids=lambda module: module.name)
+
+
+@modules
+def test_imports_point_down_only(module: Module):
+    if module.name == "clbench":
+        return
+    assert module.unit in LAYERS, f"give clbench.{module.unit} a line in LAYERS"
+    units = {name.split(".")[1] for name in imported_modules(module.tree) if "." in name}
+    assert units - {module.unit} <= LAYERS[module.unit]
+
+
+def test_layers_have_no_cycle():
+    done: set[str] = set()
+    while ready := {unit for unit, below in LAYERS.items() if unit not in done and below <= done}:
+        done |= ready
+    assert done == set(LAYERS)
+
+
+def test_modules_import_each_other_without_a_cycle():
+    graph = {module.name: imported_modules(module.tree) - {module.name} for module in package_modules()}
+    graph["clbench"] = set()  # what it offers is imported on first use
+    done: set[str] = set()
+    while ready := {name for name, below in graph.items() if name not in done and below <= done}:
+        done |= ready
+    assert not set(graph) - done, f"in or above a cycle: {sorted(set(graph) - done)}"
+
+
+@modules
+def test_imports_are_absolute(module: Module):
+    assert not [node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+@pytest.mark.parametrize("module", [m for m in package_modules() if m.unit == "report"], ids=lambda module: module.name)
+def test_reports_never_import_a_training_framework(module: Module):
+    assert not {name.split(".")[0] for name in imports(module.tree)} & FRAMEWORKS
+
+
+@modules
+def test_importing_does_no_work(module: Module):
+    assert not [f"line {node.lineno}: {ast.unparse(node)}" for node in module.tree.body if not _is_quiet(node)]
+
+
+def _is_quiet(node: ast.stmt) -> bool:
+    """Whether a module-level statement only defines, imports or builds a plain value."""
+    if isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return True
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) in {"TYPE_CHECKING", "__name__ == '__main__'"}
+    if isinstance(
+        node, (ast.Assign, ast.AnnAssign, ast.Expr, ast.TypeAlias if sys.version_info >= (3, 12) else ast.Expr)
+    ):
+        return all(_builds_a_value(call) for call in _calls(node))
+    return False
+
+
+def _calls(node: ast.AST) -> list[ast.Call]:
+    """Calls below a node, not those inside lambdas, which run later."""
+    found = [node] if isinstance(node, ast.Call) else []
+    if isinstance(node, ast.Lambda):
+        return found
+    return found + [call for child in ast.iter_child_nodes(node) for call in _calls(child)]
+
+
+def _builds_a_value(call: ast.Call) -> bool:
+    name = ast.unparse(call.func).split(".")[-1].split("[")[0]
+    return name in BUILDERS or name.lstrip("_")[:1].isupper()
+
+
+def test_the_command_line_starts_without_a_training_framework():
+    light = "cli config catalog console progress continual runfolder report verify strategies networks metrics errors"
+    known = {module.name for module in package_modules()}
+    code = "; ".join(f"import clbench.{name}" for name in light.split() if f"clbench.{name}" in known)
+    code += f"; import sys; print(sorted({FRAMEWORKS!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,222 @@
+"""Verify: any changed byte, any score that its prediction does not give, is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clbench import verify as verify_module
+from clbench.continual import CaseRow
+from clbench.errors import InputError
+from clbench.runfolder import StreamRecord, TaskRecord, read_run
+from clbench.runfolder.files import write_json
+from clbench.runfolder.summary import hash_files, summarize
+from clbench.runfolder.tables import case_text
+from clbench.verify import verify
+from synthetic_runs import config, finished, open_folder
+
+FILES = ("run.json", "cases.csv", "train.csv", "cost.json", "summary.json", "predictions/after_2/A__0.nii.gz")
+
+
+def no_data(run, data_root):
+    raise InputError("no data")
+
+
+@pytest.fixture(autouse=True)
+def _without_raw_data(monkeypatch):
+    monkeypatch.setattr(verify_module, "_raw_data", no_data)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return finished(tmp_path)
+
+
+def found(path: Path, data: Path | None = None) -> str:
+    return "\n".join(map(str, verify(path, data)))
+
+
+def seal(path: Path) -> None:
+    """Write the summary again, as somebody would who wants a change to pass."""
+    run = read_run(path)
+    (path / "summary.json").unlink()
+    write_json(path / "summary.json", summarize(run.stream, run.regime, run.rows, hash_files(path)))
+
+
+def test_a_run_as_it_was_finished_has_no_difference(run):
+    assert verify(run.path) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_any_changed_byte_is_found(run, name):
+    path = run.path / name
+    original = path.read_bytes()
+    for position in {0, 1, len(original) // 3, len(original) // 2, len(original) - 1}:
+        changed = bytearray(original)
+        changed[position] ^= 1
+        path.write_bytes(bytes(changed))
+        assert verify(run.path), f"byte {position}"
+    path.write_bytes(original + b"\n")
+    assert verify(run.path)
+    path.write_bytes(original)
+    assert verify(run.path) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_found(run, name):
+    (run.path / name).unlink()
+    assert verify(run.path)
+
+
+def test_an_added_file_is_found(run):
+    (run.path / "predictions" / "after_2" / "A__1.nii.gz").write_bytes(b"")
+    assert found(run.path) == "predictions/after_2/A__1.nii.gz: not in the summary"
+
+
+def test_a_run_published_without_its_large_files_is_fine(run):
+    shutil.rmtree(run.path / "predictions")
+    assert verify(run.path) == []
+
+
+def test_an_unfinished_run_is_not_verified(tmp_path):
+    with open_folder(tmp_path) as folder:
+        assert found(folder.path) == "summary.json: missing: the run is not complete"
+
+
+def test_a_hash_list_that_leaves_the_folder_is_not_followed(run, tmp_path):
+    (tmp_path / "outside").write_text("x")
+    summary = json.loads((run.path / "summary.json").read_text())
+    summary["hashes"]["../../outside"] = "0"
+    (run.path / "summary.json").write_text(json.dumps(summary))
+    assert "../../outside: missing" in found(run.path)
+
+
+def test_a_metric_typed_by_hand_is_found(run):
+    summary = json.loads((run.path / "summary.json").read_text())
+    summary["scores"]["test"]["dice"]["metrics"]["final"] = 0.99
+    write_json(run.path / "summary.json", summary)
+    assert found(run.path) == "summary.json: R, n or metrics are not what cases.csv comes to"
+
+
+def test_a_configuration_that_lost_its_hash_is_found(run):
+    content = json.loads((run.path / "run.json").read_text())
+    content["config"]["resolved"]["preset"] = "full"
+    write_json(run.path / "run.json", content)
+    seal(run.path)
+    assert "does not have the hash" in found(run.path)
+
+
+def test_a_run_that_calls_itself_another_strategy_is_found(run):
+    content = json.loads((run.path / "run.json").read_text())
+    write_json(run.path / "run.json", {**content, "strategy": "ewc"})
+    seal(run.path)
+    assert found(run.path) == "run.json: strategy 'ewc', but 'naive' in the configuration"
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (lambda row: row.case != "A/0", "1 scores after task 0 are missing, such as 0, 1, test, A/0, organ, dice"),
+        (lambda row: row.after_task != 1, "6 scores after task 1 are missing"),
+        (lambda row: row.split != "val", "2 scores after task 0 are missing"),
+    ],
+)
+def test_dropped_scores_are_found(run, keep, message):
+    (run.path / "cases.csv").write_text(case_text([row for row in run.rows if keep(row)]))
+    seal(run.path)
+    assert message in found(run.path)
+
+
+def test_scores_in_another_order_are_found(run):
+    head, *lines = case_text(run.rows).splitlines()
+    (run.path / "cases.csv").write_text("\n".join([head, *lines[::-1]]) + "\n")
+    seal(run.path)
+    assert found(run.path) == "cases.csv: not sorted or formatted as clbench writes it"
+
+
+def test_scores_of_unknown_cases_are_found(run):
+    row = CaseRow(2, 1, "test", "A/9", "A/9", "organ", "dice", 1.0)
+    (run.path / "cases.csv").write_text(case_text([*run.rows, row]))
+    seal(run.path)
+    assert "1 scores after task 2 are not asked for, such as 2, 1, test, A/9" in found(run.path)
+
+
+def test_a_score_given_twice_is_found(run):
+    text = case_text(run.rows)
+    line = text.splitlines()[1]
+    (run.path / "cases.csv").write_text(f"{text}{line}\n")
+    assert "1 scores are there twice" in found(run.path)
+
+
+def test_joint_and_single_runs_need_only_their_own_scores(tmp_path):
+    assert verify(finished(tmp_path, config("joint")).path) == []
+    assert verify(finished(tmp_path, config("single")).path) == []
+
+
+@pytest.mark.parametrize("strategy", ["naive", "single"])
+def test_a_class_stream_needs_scores_of_the_labels_taught(tmp_path, strategy):
+    tasks = tuple(TaskRecord(label, (label,), {"val": ("c1",), "test": ("c0",)}) for label in ("rv", "lv"))
+    record = StreamRecord("toy@1", "class", {"rv": 1, "lv": 2}, "f" * 64, tasks)
+    cells = [(1, 1, "rv"), (2, 1, "rv"), (2, 2, "lv")] if strategy == "naive" else [(1, 1, "rv"), (2, 2, "lv")]
+    rows = [
+        CaseRow(after, on, split, case, case, label, "dice", 0.5)
+        for after, on, label in cells
+        for split, case in (("val", "c1"), ("test", "c0"))
+    ]
+    with open_folder(tmp_path, config(strategy), stream=record) as folder:
+        folder.write_cases(rows)
+        folder.finish()
+    assert verify(folder.path) == []
+
+
+# Against the raw masks: the stream and its files are stood in for by arrays.
+
+
+class Raw:
+    spacing_mm = (1.0, 2.0, 3.0)
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self.mask = mask
+
+
+@pytest.fixture
+def data(monkeypatch):
+    """Masks of the stream, and its fingerprint, as the data modules would give them."""
+    truth: dict[str, Any] = {"fingerprint": "f" * 64, "mask": np.zeros((4, 5, 3), np.uint8)}
+    truth["mask"][1:3, 1:3, :2] = 1
+
+    def raw_data(run, data_root):
+        return verify_module.RawData(truth["fingerprint"], lambda case_id: Raw(truth["mask"]))
+
+    monkeypatch.setattr(verify_module, "_raw_data", raw_data)
+    return truth
+
+
+def test_a_score_that_its_prediction_does_not_give_is_found(run, data):
+    assert found(run.path) == ("predictions/after_2/A__0.nii.gz: dice of organ is 0.666667, but 0.550000 in cases.csv")
+
+
+def test_a_score_that_its_prediction_gives_is_fine(tmp_path, data):
+    scores = ((0.1, 0.2), (0.8, 0.3), (2 / 3 + 0.05, 0.9))
+    assert verify(finished(tmp_path, scores=scores).path) == []
+
+
+def test_other_data_are_named_and_not_scored(run, data):
+    data["fingerprint"] = "0" * 64
+    assert found(run.path).startswith("data: not the data that the run was trained on")
+
+
+def test_masks_of_another_shape_are_named(run, data):
+    data["mask"] = np.zeros((4, 5, 4), np.uint8)
+    assert "different grids" in found(run.path)
+
+
+def test_data_that_were_asked_for_and_are_not_there_are_an_error(run):
+    with pytest.raises(InputError, match="no data"):
+        verify(run.path, Path("somewhere"))
+    assert verify(run.path) == []
