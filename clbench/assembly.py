@@ -93,7 +93,7 @@ def build_strategy(
 ) -> SegmentationStrategy:
     """The Avalanche strategy of an experiment with its plugins, on a network with its initial weights."""
     return SegmentationStrategy(
-        factory(first_classes),
+        network=factory(first_classes),
         fresh_network=factory,
         recipe=experiment.training,
         seed=experiment.seed,

@@ -26,6 +26,7 @@ from clbench.networks.head import grow_head
 from clbench.reporter import Reporter
 from clbench.runfolder import RunFolder, TrainRow
 from clbench.seeding import derive
+from clbench.stopping import StopRequest
 from clbench.strategies.template import SegmentationStrategy, TrainingState
 from clbench.streams.stream import Stream
 
@@ -114,9 +115,11 @@ class Bookkeeper:
         folder: RunFolder,
         reporter: Reporter,
         regime: Regime,
+        stop: StopRequest,
     ) -> None:
         self.config, self.stream, self.prepared, self.inference = config, stream, prepared, inference
         self.folder, self.reporter, self.regime = folder, reporter, regime
+        self.stop = stop
         self.cost = Cost()
         self._pending: list[tuple[int, dict[str, torch.Tensor], float]] = []
         self._begun = self._stage_begun = self._reported = time.perf_counter()
@@ -135,7 +138,7 @@ class Bookkeeper:
         terms = {"loss": strategy.loss.detach(), **strategy.loss_terms}
         self._pending.append((strategy.step, terms, strategy.learning_rate_used))
         last = strategy.step == strategy.steps
-        due = strategy.step % self.config.checkpoint_steps == 0 and not last
+        due = (strategy.step % self.config.checkpoint_steps == 0 or self.stop.asked) and not last
         now = time.perf_counter()
         if last or due or now - self._reported > REPORT_SECONDS:
             self._reported = now
@@ -143,6 +146,7 @@ class Bookkeeper:
         if due:
             self._add_training_time(strategy.experience.index)
             self._save(strategy, "training", strategy.experience.index)
+            self.stop.check()
 
     def after_training(self, strategy: SegmentationStrategy, experience: Any) -> None:
         """Count what the strategy keeps and save the trained task."""
@@ -158,6 +162,7 @@ class Bookkeeper:
             ),
         )
         self._save(strategy, "trained", experience.index)
+        self.stop.check()
 
     def _flush(self, strategy: SegmentationStrategy) -> None:
         """Read the pending losses from the device at once, check them, and log the rows that are due."""
@@ -192,17 +197,12 @@ class Bookkeeper:
         tasks = scored_tasks(self.stream, after_task, alone=self.regime == "single")
         self.reporter.stage(f"scoring {len(tasks)} tasks on whole volumes" if tasks else "nothing to score yet")
         keep = self._keeper(after_task)
-        rows = list(
-            evaluate(
-                strategy.model,
-                self.stream,
-                self.prepared,
-                self.inference,
-                after_task=after_task,
-                tasks=tasks,
-                keep=keep,
-            )
-        )
+        rows = []
+        for row in evaluate(
+            strategy.model, self.stream, self.prepared, self.inference, after_task=after_task, tasks=tasks, keep=keep
+        ):
+            rows.append(row)
+            self.stop.check()
         if rows:
             self.folder.write_cases(rows)
         self.cost.add("evaluate", after_task, time.perf_counter() - begun)
@@ -211,6 +211,7 @@ class Bookkeeper:
         self.reporter.evaluated(after_task, len(self.stream.tasks), matrix.scores[after_task].tolist())
         if trained:
             self._save(strategy, "scored", trained)
+        self.stop.check()
 
     def _keeper(self, after_task: int) -> Any:
         wanted = self.config.predictions

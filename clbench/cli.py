@@ -83,6 +83,7 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option(help="where run folders go", metavar="DIR")] = Path("runs"),
     workers: Annotated[int, typer.Option(help="loader processes; results do not depend on it")] = 0,
+    threads: Annotated[int, typer.Option(help="processor threads; 0 lets torch decide")] = 0,
     predictions: Annotated[str, typer.Option(help="which label maps to keep: final, all or none")] = "final",
     network: Annotated[str, typer.Option(help="see: clbench list networks")] = "unet",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto",
@@ -92,7 +93,7 @@ def run(
 
     config = make_config(
         stream=stream, strategy=strategy, seed=seed, preset=preset, data=data, phantom=phantom, device=device,
-        settings=settings or [], out=out, workers=workers, predictions=predictions, network=network,
+        settings=settings or [], out=out, workers=workers, threads=threads, predictions=predictions, network=network,
         precision=precision,
     )  # fmt: skip
     _run(config)
@@ -111,7 +112,8 @@ def _run(config: RunConfig) -> None:
     try:
         folder = run_config(config, reporter)
     except KeyboardInterrupt:
-        _say("stopped; the same command goes on from the last checkpoint")
+        reporter.done()
+        _say("stopped with a checkpoint; the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         reporter.done()

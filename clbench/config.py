@@ -72,6 +72,7 @@ class RunConfig(BaseModel):
         device: ``auto``, ``cpu`` or ``cuda``; not part of the result's identity.
         out: folder under which the run folder is made.
         workers: loader processes; not part of the result's identity.
+        threads: processor threads of torch; 0 leaves them to torch. Other values can move results by float noise.
         predictions: which label maps to keep.
         checkpoint_steps: training steps between checkpoints; not part of the result's identity.
     """
@@ -91,6 +92,7 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: Path = Path("runs")
     workers: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0)
     predictions: Literal["final", "all", "none"] = "final"
     checkpoint_steps: int = Field(default=250, ge=1)
 

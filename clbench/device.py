@@ -45,3 +45,12 @@ def use_deterministic_kernels(device: torch.device) -> None:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def use_threads(count: int) -> None:
+    """Let torch use ``count`` processor threads; 0 leaves its choice.
+
+    Two processes that each use all cores wait for each other at every operation; give each its share.
+    """
+    if count:
+        torch.set_num_threads(count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,8 @@ class Inference:
         def predict(windows: Tensor) -> Tensor:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 logits = network(windows)
-            return logits.float()
+            scores: Tensor = logits.float()
+            return scores
 
         size = WINDOWS_PER_BATCH[self.plan.dims]
         found = [
@@ -76,7 +77,7 @@ class Inference:
                 overlap=self.overlap,
                 mode="gaussian",
             ).cpu()
-            for chunk in batch.split(size)
+            for chunk in torch.split(batch, size)
         ]
         return torch.cat(found)
 
@@ -95,7 +96,7 @@ def scored_tasks(stream: Stream, after_task: int, *, alone: bool = False) -> tup
 def evaluate(
     network: nn.Module,
     stream: Stream,
-    prepared: dict[str, Prepared],
+    prepared: Mapping[str, Prepared],
     inference: Inference,
     *,
     after_task: int,

@@ -8,11 +8,12 @@ from clbench.assembly import build_strategy, network_factory, resolve, stream_re
 from clbench.bookkeeping import Bookkeeper
 from clbench.config import Experiment, RunConfig
 from clbench.data.prepare import prepare_cases
-from clbench.device import resolve_device, use_deterministic_kernels
+from clbench.device import resolve_device, use_deterministic_kernels, use_threads
 from clbench.evaluate import Inference
 from clbench.provenance import collect
 from clbench.reporter import Reporter, SilentReporter
 from clbench.runfolder import RunFolder
+from clbench.stopping import StopRequest, stop_on_signals
 from clbench.strategies.compose import parse_strategy, regime_of
 from clbench.streams.benchmark import Sampling, make_benchmark
 from clbench.streams.load import cache_root, load_stream
@@ -34,10 +35,12 @@ def run_config(config: RunConfig, reporter: Reporter | None = None) -> Path:
     Raises:
         InputError: data, card or folder do not fit.
         RunError: training failed, or another process writes the folder.
+        KeyboardInterrupt: stopped by a signal, after a checkpoint.
     """
     reporter = reporter or SilentReporter()
     try:
         device = resolve_device(config.device)
+        use_threads(config.threads)
         use_deterministic_kernels(device)
         reporter.stage(f"reading the data of {config.stream}")
         stream = load_stream(config.stream, data=config.data, phantom=config.phantom)
@@ -46,7 +49,8 @@ def run_config(config: RunConfig, reporter: Reporter | None = None) -> Path:
             if folder.status == "complete":
                 reporter.stage(f"{folder.path} is complete; nothing to do")
             else:
-                _carry_out(config, experiment, stream, folder, reporter)
+                with stop_on_signals() as stop:
+                    _carry_out(config, experiment, stream, folder, reporter, stop)
             return folder.path
     finally:
         reporter.done()
@@ -68,7 +72,7 @@ def _open(config: RunConfig, experiment: Experiment, stream: Stream, device: str
 
 
 def _carry_out(
-    config: RunConfig, experiment: Experiment, stream: Stream, folder: RunFolder, reporter: Reporter
+    config: RunConfig, experiment: Experiment, stream: Stream, folder: RunFolder, reporter: Reporter, stop: StopRequest
 ) -> None:
     device = resolve_device(config.device)
     plan, training = stream.plan(config.preset), experiment.training
@@ -79,7 +83,7 @@ def _carry_out(
     experiences = make_benchmark(stream, prepared, sampling, joint=regime == "joint").train_stream
     inference = Inference(plan, training.overlap, device, experiment.precision)
     channels = prepared[stream.cases[0].case_id].image.shape[0]
-    books = Bookkeeper(config, stream, prepared, inference, folder, reporter, regime)
+    books = Bookkeeper(config, stream, prepared, inference, folder, reporter, regime, stop)
     strategy = build_strategy(
         experiment,
         network_factory(experiment, stream, plan, channels),

@@ -80,7 +80,7 @@ class AugmentParams:
 
     @property
     def matrix(self) -> NDArray[np.float64] | None:
-        """(d, d) for ``warp_image``: rotation times scale; None when neither was drawn."""
+        """(d, d) for ``make_warp``: rotation times scale; None when neither was drawn."""
         if self.scale == 1.0 and not self.angles_deg:
             return None
         return self.scale * rotation_matrix(self.angles_deg)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from clbench.data.augment import AugmentPlan, apply, draw
 from clbench.data.prepare import Prepared
-from clbench.data.window import read_window, warp_image, warp_mask
+from clbench.data.window import make_warp, read_window
 from clbench.seeding import numpy_generator
 
 
@@ -140,8 +140,8 @@ class PatchSampler:
         params = draw(rng, self.plan, len(image)) if self.augment else None
         matrix = None if params is None else params.matrix
         if matrix is not None:
-            x = warp_image(image, corner, size, matrix)
-            y = warp_mask(mask, corner, size, matrix, entry.visible)
+            warp = make_warp(mask.shape, corner, size, matrix)
+            x, y = warp.image(image), _annotated(warp.mask(mask, entry.prepared.labels_present), entry)
         else:
             x = read_window(image, corner, size).astype(np.float32, order="C")
             y = _annotated(read_window(mask, corner, size), entry)

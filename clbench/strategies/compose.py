@@ -77,10 +77,11 @@ def options_of(part: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise unknown(f"option of {part}", name, known) if known else InputError(f"{part} has no options")
     model = create_model(part, __config__=ConfigDict(extra="forbid"), **known)
     try:
-        return model.model_validate(dict(given)).model_dump(mode="json")
+        values: dict[str, Any] = model.model_validate(dict(given)).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{part}.{first['loc'][0]}: {first['msg']} (got {first['input']!r})") from None
+    return values
 
 
 def build_plugins(options: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, Any]:

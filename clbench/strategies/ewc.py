@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.utils.data import default_collate
@@ -65,8 +66,8 @@ class EWC(StrategyPlugin):
         if not self.past:
             return
         weights = dict(strategy.model.named_parameters())
-        penalty = sum(quadratic_penalty(weights, memory.anchors, memory.importances) for memory in self.past)
-        add_loss(strategy, "ewc", self.weight * penalty)
+        penalties = [quadratic_penalty(weights, memory.anchors, memory.importances) for memory in self.past]
+        add_loss(strategy, "ewc", self.weight * torch.stack(penalties).sum())
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Estimate the Fisher information of the task just learned and remember its weights."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from avalanche.logging import BaseLogger
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
@@ -23,14 +24,26 @@ from clbench.strategies.plugin import StrategyPlugin
 class Recipe(Protocol):
     """The training values the template reads; ``clbench.config.Training`` has them."""
 
-    steps: int
-    batch_size: int
-    optimizer: str
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    poly_power: float
-    gradient_clip: float
+    @property
+    def batch_size(self) -> int: ...  # noqa: D102
+
+    @property
+    def optimizer(self) -> str: ...  # noqa: D102
+
+    @property
+    def learning_rate(self) -> float: ...  # noqa: D102
+
+    @property
+    def momentum(self) -> float: ...  # noqa: D102
+
+    @property
+    def weight_decay(self) -> float: ...  # noqa: D102
+
+    @property
+    def poly_power(self) -> float: ...  # noqa: D102
+
+    @property
+    def gradient_clip(self) -> float: ...  # noqa: D102
 
 
 @dataclass
@@ -71,8 +84,8 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
 
     def __init__(
         self,
-        network: nn.Module,
         *,
+        network: nn.Module,
         fresh_network: Callable[[int], nn.Module],
         recipe: Recipe,
         seed: int,
@@ -94,7 +107,7 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
             train_mb_size=recipe.batch_size,
             device=device,
             plugins=list(plugins.values()),
-            evaluator=EvaluationPlugin(),
+            evaluator=EvaluationPlugin(loggers=[BaseLogger()]),  # clbench scores whole volumes by itself
         )
 
     @property

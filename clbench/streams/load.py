@@ -152,6 +152,4 @@ def _split(card: Card, task: TaskCard, data: DataCard, cases: Sequence[Case]) ->
     except InputError as error:
         raise InputError(f"task {task.name} of stream {card.name}: {error}") from None
     ordered = sorted(cases, key=lambda case: case.case_id)
-    return {
-        name: tuple(case for case in ordered if split[case.patient_id] == name) for name in ("train", "val", "test")
-    }
+    return {name: tuple(case for case in ordered if split[case.patient_id] == name) for name in SPLITS}

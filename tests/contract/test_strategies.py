@@ -130,6 +130,7 @@ def changed(name, option, default):
     others = {
         ("ewc", "mode"): "online",
         ("ewc", "fisher"): "given",
+        ("ewc", "samples"): 3,
         ("segreg", "taps"): "bottleneck",
         ("segreg", "normalization"): "standardize",
     }
