@@ -1,0 +1,120 @@
+"""EWC: what is remembered, and what leaving it costs."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from clbench.strategies.ewc import EWC
+
+WEIGHT = 3.0
+
+
+class Tasks:
+    """A linear classifier that 'learns' three tasks by being set to given weights."""
+
+    def __init__(self, plugin):
+        self.plugin = plugin
+        self.model = nn.Sequential(nn.Conv2d(2, 3, 1))
+        self.strategy = SimpleNamespace(model=self.model, device=torch.device("cpu"), loss_terms={})
+
+    def learn(self, task, weight):
+        generator = torch.Generator().manual_seed(task)
+        data = [
+            (torch.randn(2, 2, 2, generator=generator), torch.randint(3, (2, 2), generator=generator)) for _ in range(4)
+        ]
+        self.set(weight)
+        self.strategy.experience = SimpleNamespace(current_experience=task - 1, dataset=data)
+        self.plugin.after_training_exp(self.strategy)
+
+    def set(self, weight):
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.fill_(weight)
+
+    def penalty(self, weight):
+        self.set(weight)
+        self.strategy.loss = torch.zeros(())
+        self.plugin.before_backward(self.strategy)
+        return self.strategy.loss
+
+
+def after_two_tasks(**options):
+    tasks = Tasks(EWC(weight=WEIGHT, samples=4, **options))
+    tasks.learn(1, 0.0)
+    tasks.learn(2, 1.0)
+    return tasks
+
+
+def importance(memory):
+    return sum(value.double().sum().item() for value in memory.importances.values())
+
+
+def test_nothing_is_charged_in_the_first_task():
+    assert Tasks(EWC(weight=WEIGHT)).penalty(5.0).item() == 0
+
+
+def test_both_earlier_tasks_are_protected():
+    tasks = after_two_tasks()
+    first, second = tasks.plugin.past
+    for weight in (0.0, 0.5, 1.0, 2.0):
+        expected = WEIGHT / 2 * (importance(first) * weight**2 + importance(second) * (weight - 1) ** 2)
+        assert tasks.penalty(weight).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_staying_at_the_last_task_still_costs_for_the_first_one():
+    tasks = after_two_tasks()
+    loss = tasks.penalty(1.0)
+    loss.backward()
+    assert all((parameter.grad > 0).any() for parameter in tasks.model.parameters())
+
+
+def test_penalty_is_linear_in_the_weight():
+    one, three = after_two_tasks(), after_two_tasks()
+    three.plugin.weight = 3 * WEIGHT
+    assert three.penalty(2.0).item() == pytest.approx(3 * one.penalty(2.0).item(), rel=1e-6)
+
+
+def test_online_form_keeps_one_memory_with_a_decayed_sum():
+    separate, online = after_two_tasks(), after_two_tasks(mode="online", gamma=0.25)
+    (memory,) = online.plugin.past
+    first, second = separate.plugin.past
+    assert importance(memory) == pytest.approx(0.25 * importance(first) + importance(second), rel=1e-5)
+    assert online.penalty(1.0).item() == 0
+
+
+def test_online_form_has_constant_memory():
+    tasks = after_two_tasks(mode="online")
+    before = tasks.plugin.stored_bytes
+    tasks.learn(3, 2.0)
+    assert tasks.plugin.stored_bytes == before
+
+
+@pytest.mark.parametrize("mode", ["separate", "online"])
+def test_state_survives_save_and_load(mode):
+    tasks = after_two_tasks(mode=mode)
+    loaded = Tasks(EWC(weight=WEIGHT, mode=mode))
+    loaded.plugin.load_state_tensors(tasks.plugin.state_tensors())
+    assert loaded.penalty(2.0).item() == tasks.penalty(2.0).item()
+
+
+def test_a_grown_head_is_not_held_by_rows_it_did_not_have():
+    tasks = after_two_tasks()
+    before = tasks.penalty(2.0).item()
+    tasks.model[0] = nn.Conv2d(2, 5, 1)
+    tasks.strategy.model = tasks.model
+    assert tasks.penalty(2.0).item() == pytest.approx(before, rel=1e-6)
+
+
+def test_the_global_random_stream_is_left_alone():
+    tasks = Tasks(EWC(weight=WEIGHT))
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    tasks.learn(1, 0.0)
+    assert torch.get_rng_state().equal(before)
+
+
+def test_sampled_and_given_labels_differ():
+    sampled, given = after_two_tasks(fisher="sampled"), after_two_tasks(fisher="given")
+    assert sampled.penalty(2.0).item() != given.penalty(2.0).item()

@@ -1,0 +1,117 @@
+"""From cards and data roots to streams."""
+
+import pytest
+
+from clbench.errors import InputError
+from clbench.streams.load import load_stream
+from clbench.streams.stream import SPLITS
+from toy import write_class_stream, write_domain_stream
+
+REAL = {
+    "acdc-groups": {"NOR": (20, 2, 6), "HCM": (20, 2, 6), "RV": (20, 2, 6), "MINF": (20, 2, 6), "DCM": (20, 2, 6)},
+    "acdc-classes": {"rv": (98, 14, 28), "myocardium": (98, 14, 28), "lv": (98, 14, 28)},
+    "hippocampus-classes": {"anterior": (140, 20, 40), "posterior": (140, 20, 40)},
+    "hippocampus-shifts": {
+        "original": (31, 5, 9),
+        "bias-field": (24, 3, 7),
+        "blur-low-resolution": (29, 4, 8),
+        "rician-noise": (29, 4, 8),
+        "gamma-inversion": (27, 4, 8),
+    },
+}
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    monkeypatch.delenv("CLBENCH_DATA", raising=False)
+
+
+def patients(task, split):
+    return {case.patient_id for case in task.split(split)}
+
+
+def check_splits(stream):
+    for task in stream.tasks:
+        assert all(task.split(split) for split in SPLITS)
+    tested = {patient for task in stream.tasks for patient in patients(task, "test")}
+    trained = {patient for task in stream.tasks for split in ("train", "val") for patient in patients(task, split)}
+    assert not tested & trained
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", REAL)
+def test_real_streams_have_the_published_cases_and_clean_splits(real_data, name):
+    stream = load_stream(name, data=real_data)
+    sizes = {task.name: tuple(len(task.split(split)) for split in SPLITS) for task in stream.tasks}
+    assert sizes == REAL[name]
+    check_splits(stream)
+
+
+@pytest.mark.data
+def test_a_patients_frames_stay_together(real_data):
+    for task in load_stream("acdc-groups", data=real_data).tasks:
+        for split in SPLITS:
+            assert len(task.split(split)) == 2 * len(patients(task, split))
+
+
+@pytest.mark.parametrize("write", [write_domain_stream, write_class_stream])
+def test_toy_streams_have_clean_splits(tmp_path, write):
+    stream = load_stream(str(write(tmp_path)), data=tmp_path)
+    check_splits(stream)
+    assert stream == load_stream(str(tmp_path / "toy.toml"), data=tmp_path)
+
+
+def test_splits_of_a_task_do_not_depend_on_other_tasks(tmp_path):
+    three = load_stream(str(write_domain_stream(tmp_path / "a", tasks=3)), data=tmp_path / "a")
+    two = load_stream(str(write_domain_stream(tmp_path / "b", tasks=2)), data=tmp_path / "b")
+    for first, second in zip(three.tasks, two.tasks, strict=False):
+        for split in SPLITS:
+            assert [case.case_id for case in first.split(split)] == [case.case_id for case in second.split(split)]
+
+
+def test_case_ids_of_several_data_sets_stay_apart(tmp_path):
+    stream = load_stream(str(write_domain_stream(tmp_path)), data=tmp_path)
+    assert len(stream.cases) == 12
+    assert stream.cases[0].case_id == "Dataset001_Site/case0"
+
+
+def test_the_data_root_comes_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLBENCH_DATA", str(tmp_path))
+    assert len(load_stream(str(write_class_stream(tmp_path))).cases) == 5
+
+
+def test_missing_data_root_says_what_to_do(no_data):
+    with pytest.raises(InputError, match=r"no data root .*--data DIR or set CLBENCH_DATA.*SAML.*licence.*--phantom"):
+        load_stream("prostate-sites")
+
+
+def test_data_root_that_is_no_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere is not a folder"):
+        load_stream("acdc-groups", data=tmp_path / "nowhere")
+
+
+def test_wrong_data_root_says_where_it_looked(tmp_path):
+    with pytest.raises(InputError, match=r"looked for 'patient\*' in .*acdc/training.*Get it from"):
+        load_stream("acdc-groups", data=tmp_path)
+
+
+def test_a_stream_without_phantom_says_so(no_data):
+    with pytest.raises(InputError, match="has no phantom"):
+        load_stream("acdc-groups", phantom=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('roots = ["Dataset001_All"]', 'roots = ["Dataset002_All"]', "looked for 'dataset.json'"),
+        ('layout = "nnunet"', 'layout = "nnunett"', "unknown layout 'nnunett'; did you mean nnunet"),
+        ('name = "disc"', 'name = "disc"\ngroup = "nobody"', "task disc of stream toy is empty: no case of group"),
+        ('name = "disc"', 'name = "disc"\nshift = "blurr"', "unknown shift 'blurr'"),
+        ('name = "disc"', 'name = "disc"\npart = [1, 400]', "task disc of stream toy"),
+    ],
+)
+def test_a_card_that_does_not_fit_the_data_is_named(tmp_path, old, new, message):
+    card = write_class_stream(tmp_path)
+    card.write_text(card.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        load_stream(str(card), data=tmp_path)
