@@ -13,7 +13,8 @@ from clbench.config import Experiment, RunConfig
 from clbench.data.fingerprint import fingerprint
 from clbench.data.plan import Plan
 from clbench.device import resolve_precision
-from clbench.networks import build_network
+from clbench.errors import unknown
+from clbench.networks import NETWORKS, build_network
 from clbench.networks.head import grow_head
 from clbench.runfolder import StreamRecord, TaskRecord
 from clbench.seeding import derive
@@ -24,7 +25,13 @@ from clbench.streams.stream import SPLITS, Stream
 
 
 def resolve(config: RunConfig, stream: Stream, device: torch.device) -> Experiment:
-    """Everything the result depends on, with nothing left to choose."""
+    """Everything the result depends on, with nothing left to choose.
+
+    Raises:
+        InputError: no such network.
+    """
+    if config.network not in NETWORKS:
+        raise unknown("network", config.network, NETWORKS)
     plan = stream.plan(config.preset)
     return Experiment(
         stream=stream.key,

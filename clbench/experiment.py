@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from clbench.assembly import build_strategy, network_factory, resolve, stream_record
 from clbench.bookkeeping import Bookkeeper
 from clbench.config import Experiment, RunConfig
-from clbench.data.prepare import prepare_cases
+from clbench.data.prepare import Prepared, prepare_cases
 from clbench.device import resolve_device, use_deterministic_kernels, use_threads
 from clbench.evaluate import Inference
 from clbench.provenance import collect
 from clbench.reporter import Reporter, SilentReporter
 from clbench.runfolder import RunFolder
-from clbench.stopping import StopRequest, stop_on_signals
+from clbench.stopping import StopRequest, stop_at_once_on_signals, stop_on_signals
 from clbench.strategies.compose import parse_strategy, regime_of
-from clbench.streams.benchmark import Sampling, make_benchmark
+from clbench.streams.benchmark import Sampling, make_benchmark, require_labels
 from clbench.streams.load import cache_root, load_stream
 from clbench.streams.stream import Stream
 
@@ -33,52 +35,75 @@ def run_config(config: RunConfig, reporter: Reporter | None = None) -> Path:
         The run folder, complete.
 
     Raises:
-        InputError: data, card or folder do not fit.
+        InputError: data, card or folder do not fit; found before anything is written but whole cache entries.
         RunError: training failed, or another process writes the folder.
         KeyboardInterrupt: stopped by a signal, after a checkpoint.
     """
     reporter = reporter or SilentReporter()
     try:
-        device = resolve_device(config.device)
-        use_threads(config.threads)
-        use_deterministic_kernels(device)
-        reporter.stage(f"reading the data of {config.stream}")
-        stream = load_stream(config.stream, data=config.data, phantom=config.phantom)
-        experiment = resolve(config, stream, device)
-        with _open(config, experiment, stream, str(device)) as folder:
-            if folder.status == "complete":
-                reporter.stage(f"{folder.path} is complete; nothing to do")
-            else:
-                with stop_on_signals() as stop:
-                    _carry_out(config, experiment, stream, folder, reporter, stop)
-            return folder.path
+        with stop_at_once_on_signals():
+            return _run(config, reporter)
     finally:
         reporter.done()
 
 
-def _open(config: RunConfig, experiment: Experiment, stream: Stream, device: str) -> RunFolder:
+def _run(config: RunConfig, reporter: Reporter) -> Path:
+    device = resolve_device(config.device)
+    use_threads(config.threads)
+    use_deterministic_kernels(device)
+    reporter.stage(f"reading the data of {config.stream}")
+    stream = load_stream(config.stream, data=config.data, phantom=config.phantom)
+    experiment = resolve(config, stream, device)
+    identity = _identity(experiment, stream)
+    path, status = RunFolder.look(config.out, **identity)
+    if status == "complete":
+        reporter.stage(f"{path} is complete; nothing to do")
+        return path
+    reporter.stage(f"preparing {len(stream.cases)} cases")
+    # whatever is wrong with the data comes to light here, before there is a folder
+    prepared = prepare_cases(stream.cases, stream.plan(config.preset), cache_root(), workers=config.workers)
+    require_labels(stream, prepared)
+    with _open(config, identity, str(device)) as folder:
+        if folder.status != "complete":  # another process may have been faster
+            with stop_on_signals() as stop:
+                _carry_out(config, experiment, stream, prepared, folder, reporter, stop)
+        return folder.path
+
+
+def _identity(experiment: Experiment, stream: Stream) -> dict[str, Any]:
+    """What tells one run folder from another."""
+    return {
+        "strategy": experiment.strategy,
+        "seed": experiment.seed,
+        "config_resolved": experiment.model_dump(mode="json"),
+        "config_hash": experiment.hash,
+        "stream": stream_record(stream),
+    }
+
+
+def _open(config: RunConfig, identity: Mapping[str, Any], device: str) -> RunFolder:
     given = config.model_dump(mode="json", exclude={"data", "out"})
     return RunFolder.create_or_resume(
         config.out,
-        strategy=config.strategy,
-        seed=config.seed,
+        **identity,
         regime=regime_of(parse_strategy(config.strategy)),
         config_given={**given, "stream": Path(config.stream).name},
-        config_resolved=experiment.model_dump(mode="json"),
-        config_hash=experiment.hash,
-        stream=stream_record(stream),
         provenance=collect(device),
     )
 
 
 def _carry_out(
-    config: RunConfig, experiment: Experiment, stream: Stream, folder: RunFolder, reporter: Reporter, stop: StopRequest
+    config: RunConfig,
+    experiment: Experiment,
+    stream: Stream,
+    prepared: Mapping[str, Prepared],
+    folder: RunFolder,
+    reporter: Reporter,
+    stop: StopRequest,
 ) -> None:
     device = resolve_device(config.device)
     plan, training = stream.plan(config.preset), experiment.training
     regime = regime_of(parse_strategy(config.strategy))
-    reporter.stage(f"preparing {len(stream.cases)} cases")
-    prepared = prepare_cases(stream.cases, plan, cache_root(), workers=config.workers)
     sampling = Sampling(plan, config.seed, training.steps, training.batch_size, augment=training.augment)
     experiences = make_benchmark(stream, prepared, sampling, joint=regime == "joint").train_stream
     inference = Inference(plan, training.overlap, device, experiment.precision)

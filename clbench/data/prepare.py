@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +28,10 @@ from clbench.errors import InputError, RunError
 FORMAT = 1  # raise it whenever the same raw bytes and settings would be prepared differently, shifts included
 MOST_FOREGROUND = 10_000
 OPEN_MAPS = 256  # a map keeps a file handle, and systems allow about a thousand
+
+
+class CacheError(InputError):
+    """The cache folder cannot be written, so that no case can be prepared."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Prepared:
 
 
 def prepare_cases(cases: Iterable[Case], plan: Grid, cache: Path, workers: int = 0) -> dict[str, Prepared]:
-    """Prepare cases, or find them in the cache.
+    """Prepare cases, or find them in the cache; one that cannot be used does not keep the others from being prepared.
 
     Args:
         cases: with unique case ids.
@@ -79,16 +83,33 @@ def prepare_cases(cases: Iterable[Case], plan: Grid, cache: Path, workers: int =
         case_id -> prepared case.
 
     Raises:
-        InputError: as ``prepare_case``, for the first case in order that cannot be prepared.
+        InputError: as ``prepare_case``, for the first case in order that cannot be prepared, with the number of them.
     """
     every = list(cases)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         jobs = [pool.submit(prepare_case, case, plan, cache) for case in every]
         try:
-            return {case.case_id: job.result() for case, job in zip(every, jobs, strict=True)}
+            return _collected(every, jobs)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _collected(cases: Iterable[Case], jobs: Iterable[Future[Prepared]]) -> dict[str, Prepared]:
+    found: dict[str, Prepared] = {}
+    problems: list[str] = []
+    for case, job in zip(cases, jobs, strict=True):
+        try:
+            found[case.case_id] = job.result()
+        except CacheError:
+            raise
+        except InputError as error:
+            problems.append(str(error))
+    if len(problems) > 1:
+        raise InputError(f"{problems[0]} ({len(problems)} cases cannot be used; 'clbench data check' lists them all)")
+    if problems:
+        raise InputError(problems[0])
+    return found
 
 
 def prepare_case(case: Case, plan: Grid, cache: Path) -> Prepared:
@@ -191,7 +212,7 @@ def _store(folder: Path, geometry: Geometry, arrays: Mapping[str, NDArray[Any]])
         _publish(temporary, folder)
     except OSError as error:
         reason = error.strerror or error
-        raise InputError(
+        raise CacheError(
             f"cannot write the cache {folder.parent}: {reason}; set CLBENCH_CACHE to another folder"
         ) from None
     finally:

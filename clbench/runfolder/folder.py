@@ -24,6 +24,8 @@ from clbench.runfolder.records import StreamRecord
 if TYPE_CHECKING:
     from torch import Tensor
 
+Status = Literal["new", "incomplete", "complete"]
+
 _STRATEGY = re.compile(r"[A-Za-z0-9_-]+(\+[A-Za-z0-9_-]+)*")
 
 
@@ -35,7 +37,7 @@ class RunFolder:
         status: ``new``, ``incomplete`` (go on from ``load_checkpoint``) or ``complete`` (nothing to do; not locked).
     """
 
-    def __init__(self, path: Path, status: Literal["new", "incomplete", "complete"]) -> None:
+    def __init__(self, path: Path, status: Status) -> None:
         self.path = path
         self.status = status
         self._terms: tuple[str, ...] | None = None
@@ -71,7 +73,16 @@ class RunFolder:
             InputError: the folder holds another run, or cannot be made.
             RunError: another process is writing it.
         """
-        path = _path(out, strategy, seed, config_hash, stream)
+        path, status = cls.look(
+            out,
+            strategy=strategy,
+            seed=seed,
+            config_resolved=config_resolved,
+            config_hash=config_hash,
+            stream=stream,
+        )
+        if status == "complete":
+            return cls(path, status)
         content = {
             "schema_version": SCHEMA_VERSION,
             **{"strategy": strategy, "seed": seed, "regime": regime},
@@ -79,9 +90,6 @@ class RunFolder:
             "provenance": dict(provenance),
             "stream": stream.to_json(),
         }
-        if (path / summary.FILE_NAME).exists():
-            _require_same(path, config_resolved, config_hash, stream)
-            return cls(path, "complete")
         _make(path)
         lock.acquire(path)
         try:
@@ -89,6 +97,27 @@ class RunFolder:
         except BaseException:
             lock.release(path)
             raise
+
+    @staticmethod
+    def look(
+        out: Path,
+        *,
+        strategy: str,
+        seed: int,
+        config_resolved: Mapping[str, Any],
+        config_hash: str,
+        stream: StreamRecord,
+    ) -> tuple[Path, Status]:
+        """Where ``create_or_resume`` would open a folder, and its status there; changes nothing.
+
+        Raises:
+            InputError: the folder holds another run.
+        """
+        path = _path(out, strategy, seed, config_hash, stream)
+        if not (path / "run.json").exists():
+            return path, "new"
+        _require_same(path, config_resolved, config_hash, stream)
+        return path, "complete" if (path / summary.FILE_NAME).exists() else "incomplete"
 
     def __enter__(self) -> Self:
         return self
@@ -223,7 +252,7 @@ def _make(path: Path) -> None:
         raise InputError(f"cannot write to {path}; choose another --out")
 
 
-def _open(path: Path, content: Mapping[str, Any], stream: StreamRecord) -> Literal["new", "incomplete", "complete"]:
+def _open(path: Path, content: Mapping[str, Any], stream: StreamRecord) -> Status:
     """Bring a locked folder into a state to work on."""
     source = path / "run.json"
     _remove_partial(path)

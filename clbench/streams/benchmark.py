@@ -12,6 +12,7 @@ from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute
 from clbench.data.patches import PatchDataset, PatchSampler, PoolEntry
 from clbench.data.plan import Plan
 from clbench.data.prepare import Prepared
+from clbench.errors import InputError
 from clbench.streams.stream import Stream, Task
 
 
@@ -82,6 +83,21 @@ def as_avalanche(patches: PatchDataset) -> AvalancheDataset:
 def training_pool(task: Task, prepared: Mapping[str, Prepared]) -> list[PoolEntry]:
     """The task's training cases with the labels that the task annotates."""
     return [PoolEntry(prepared[case.case_id], task.labels) for case in task.train]
+
+
+def require_labels(stream: Stream, prepared: Mapping[str, Prepared]) -> None:
+    """Refuse a task that would teach nothing.
+
+    Raises:
+        InputError: no training case of a task shows a label that the task annotates.
+    """
+    for task in stream.tasks:
+        if not any(entry.visible for entry in training_pool(task, prepared)):
+            labels = ", ".join(stream.label_name(value) for value in task.labels)
+            raise InputError(
+                f"task {task.name} of stream {stream.name} is empty: none of its {len(task.train)} training masks, such "
+                f"as {task.train[0].mask}, shows {labels}; correct the masks or the card"
+            )
 
 
 def merge_pools(pools: Iterable[Sequence[PoolEntry]]) -> list[PoolEntry]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clbench.data.case import Case, Listing
 from clbench.data.layouts import LAYOUTS
+from clbench.data.nifti import channel_count
 from clbench.data.phantom import ensure
 from clbench.data.plan import Plan
 from clbench.data.shifts import SHIFTS
@@ -39,6 +40,7 @@ def load_stream(stream: str, *, data: Path | str | None = None, phantom: bool = 
     root = _phantom_root(card) if phantom else _data_root(card, data)
     listings: dict[str, Listing] = {}
     tasks = tuple(_task(card, task, position, root, listings) for position, task in enumerate(card.tasks, start=1))
+    _check_channels(card, tasks)
     traps = {trap: None for listing in listings.values() for trap in listing.traps}
     return Stream(
         name=card.name,
@@ -51,6 +53,18 @@ def load_stream(stream: str, *, data: Path | str | None = None, phantom: bool = 
         phantom=phantom,
         about={"title": card.title, **card.about},
     )
+
+
+def _check_channels(card: Card, tasks: Sequence[Task]) -> None:
+    """One network takes the images of all tasks."""
+    first: dict[int, Case] = {}
+    for case in (case for task in tasks for split in SPLITS for case in task.split(split)):
+        first.setdefault(channel_count(case), case)
+    if len(first) > 1:
+        found = " and ".join(f"{count} ({case.images[0]})" for count, case in sorted(first.items()))
+        raise InputError(
+            f"images of stream {card.name} have {found} channels; choose one with 'channel' in the card's data tables"
+        )
 
 
 def _phantom_root(card: Card) -> Path:
@@ -89,7 +103,9 @@ def _task(card: Card, task: TaskCard, index: int, root: Path, listings: dict[str
     cases = [case for case in cases if _in_part(card, task, case)]
     if not cases:
         what = f"group '{task.group}'" if task.group else "its selection"
-        raise InputError(f"task {task.name} of stream {card.name} is empty: no case of {what} under {root}")
+        raise InputError(
+            f"task {task.name} of stream {card.name} is empty: no case of {what} under {root}; correct the card or complete the data"
+        )
     labels = tuple(sorted(card.labels[name] for name in task.labels or card.labels))
     return Task(index, task.name, labels, **_split(card, task, data, cases))
 

@@ -20,3 +20,13 @@ def domain_card(tmp_path_factory):
 @pytest.fixture(scope="session")
 def class_card(tmp_path_factory):
     return write_class_stream(tmp_path_factory.mktemp("class"))
+
+
+@pytest.fixture(scope="session")
+def first_card(domain_card):
+    """The first task of the domain stream alone, with the same data, splits and seeds."""
+    text = domain_card.read_text()
+    second = text.index("[[tasks]]", text.index("[[tasks]]") + 1)
+    card = domain_card.with_name("first.toml")
+    card.write_text(text[:second])
+    return card

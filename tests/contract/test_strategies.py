@@ -45,14 +45,14 @@ def final_weights(folder):
 
 
 @pytest.fixture(scope="session")
-def run_once(domain_card, class_card, tmp_path_factory):
+def run_once(domain_card, class_card, first_card, tmp_path_factory):
     """Runs on the toy streams, each made once per session."""
     made = {}
 
     def run(strategy, *settings, kind="domain", **fields):
         key = (strategy, settings, kind, json.dumps(fields, sort_keys=True))
         if key not in made:
-            card = domain_card if kind == "domain" else class_card
+            card = {"domain": domain_card, "class": class_card, "first": first_card}[kind]
             made[key] = run_config(toy_config(card, tmp_path_factory.mktemp("runs"), strategy, settings, **fields))
         return made[key]
 
@@ -123,6 +123,19 @@ def test_weight_zero_is_naive(run_once, name, kind):
 def test_the_strategy_is_not_naive(run_once, name):
     ours, naive = final_weights(run_once(name)), final_weights(run_once("naive"))
     assert any(not ours[key].equal(naive[key]) for key in naive)
+
+
+@pytest.mark.parametrize("name", [name for name in PENALTIES if STRATEGIES[name].needs_past])
+def test_a_huge_weight_keeps_the_weights_near_those_of_the_first_task(run_once, name):
+    """With AdamW a weight moves by about the learning rate per step, so that it can only tremble around its anchor."""
+    steps, rate = "training.steps=30", "training.learning_rate=0.0003"
+    penalty = f"{name}.{STRATEGIES[name].penalty}={HUGE}"
+    start = final_weights(run_once("naive", steps, rate, kind="first"))
+    moved = {}
+    for strategy, settings in (("naive", ()), (name, (penalty,))):
+        end = final_weights(run_once(strategy, steps, rate, *settings))
+        moved[strategy] = sum((end[key] - start[key]).abs().sum().item() for key in start)
+    assert moved[name] < 0.5 * moved["naive"]
 
 
 def changed(name, option, default):

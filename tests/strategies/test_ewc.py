@@ -118,3 +118,18 @@ def test_the_global_random_stream_is_left_alone():
 def test_sampled_and_given_labels_differ():
     sampled, given = after_two_tasks(fisher="sampled"), after_two_tasks(fisher="given")
     assert sampled.penalty(2.0).item() != given.penalty(2.0).item()
+
+
+def test_a_huge_weight_holds_the_weights_where_they_were():
+    tasks = Tasks(EWC(weight=1e6, samples=4))
+    tasks.learn(1, 0.0)
+    (memory,) = tasks.plugin.past
+    # The minimum of (theta - 5)^2 + weight / 2 * F * theta^2, weight by weight.
+    with torch.no_grad():
+        for name, parameter in tasks.model.named_parameters():
+            parameter.copy_(10 / (2 + 1e6 * memory.importances[name]))
+            assert parameter[memory.importances[name] > 1e-3].abs().max() < 0.02
+    tasks.strategy.loss = sum(((parameter - 5) ** 2).sum() for parameter in tasks.model.parameters())
+    tasks.plugin.before_backward(tasks.strategy)
+    tasks.strategy.loss.backward()
+    assert all(parameter.grad.abs().max() < 1e-3 for parameter in tasks.model.parameters())
