@@ -20,7 +20,8 @@ from clbench.continual import Regime, score_matrix
 from clbench.data.case import Case
 from clbench.data.nifti import RawCase
 from clbench.data.prepare import Prepared
-from clbench.errors import RunError
+from clbench.device import device_name
+from clbench.errors import InputError, RunError
 from clbench.evaluate import Inference, evaluate, scored_tasks
 from clbench.networks.head import grow_head
 from clbench.reporter import Reporter
@@ -96,8 +97,8 @@ class Cost:
 
 
 def peak_memory_mb() -> float:
-    """Largest memory of this process so far in MiB: of the GPU when there is one, else resident memory."""
-    if torch.cuda.is_available():
+    """Largest memory of this process up to now in MiB: of the GPU when it was used, else resident memory."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
@@ -121,6 +122,7 @@ class Bookkeeper:
         self.folder, self.reporter, self.regime = folder, reporter, regime
         self.stop = stop
         self.cost = Cost()
+        self.device = device_name(inference.device)
         self._pending: list[tuple[int, dict[str, torch.Tensor], float]] = []
         self._begun = self._stage_begun = self._reported = time.perf_counter()
 
@@ -231,6 +233,7 @@ class Bookkeeper:
         if checkpoint is None:
             self.folder.truncate_train(0, 0)
             return Position()
+        self._require_same_machine(checkpoint.state["device"])
         phase, task, step = (checkpoint.state[name] for name in ("phase", "task", "step"))
         state = TrainingState(step, checkpoint.tensors)
         self.cost = Cost(checkpoint.state["cost"])
@@ -244,15 +247,33 @@ class Bookkeeper:
             strategy.load_state(state)
         return Position(phase, task, state)
 
+    def _require_same_machine(self, before: str) -> None:
+        """Half a run with other rounding would have bytes that no command gives."""
+        if before != self.device:
+            raise InputError(
+                f"{self.folder.path} was begun on {before}, and this is {self.device}; "
+                "go on with the same --device and --threads, or remove that folder"
+            )
+
     def _save(self, strategy: SegmentationStrategy, phase: str, task: int) -> None:
+        _require_finite(strategy, phase, task)
         state = strategy.save_state(optimizer=phase == "training")
-        position = {"phase": phase, "task": task, "step": state.step}
+        position = {"phase": phase, "task": task, "step": state.step, "device": self.device}
         self.folder.save_checkpoint(state.tensors, {**position, "cost": self.cost.stages})
 
     def finish(self) -> None:
         """Write the cost and the summary."""
         self.folder.write_cost(self.cost.as_json())
         self.folder.finish()
+
+
+def _require_finite(strategy: SegmentationStrategy, phase: str, task: int) -> None:
+    """A network with NaN weights calls everything background: a failed run, never a score of 0."""
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in strategy.model.parameters()):
+        raise RunError(
+            f"weights are not finite in task {task} ({phase}, step {strategy.step}); "
+            "lower training.learning_rate or the strategy's weight"
+        )
 
 
 def _not_finite(task: str, step: int, losses: Mapping[str, float]) -> str:

@@ -113,7 +113,7 @@ def _run(config: RunConfig) -> None:
         folder = run_config(config, reporter)
     except KeyboardInterrupt:
         reporter.done()
-        _say("stopped with a checkpoint; the same command goes on from there")
+        _say("stopped; the same command goes on from the last checkpoint")
         raise typer.Exit(INTERRUPTED) from None
     finally:
         reporter.done()
@@ -143,12 +143,16 @@ def table(
 
 
 @app.command()
-def verify(paths: Paths, data: DataRoot = None) -> None:
+def verify(
+    paths: Paths,
+    data: DataRoot = None,
+    stream: Annotated[str, typer.Option(help="card of the runs' stream, if it is your own", metavar="FILE")] = "",
+) -> None:
     """Recompute everything that can be recomputed from run folders; any difference is a failure."""
     from clbench.report.load import run_folders
     from clbench.verify import verify as differences_of
 
-    found = {folder: differences_of(folder, data) for folder in run_folders(*paths)}
+    found = {folder: differences_of(folder, data, stream) for folder in run_folders(*paths)}
     for folder, differences in found.items():
         typer.echo(f"{'differs' if differences else 'verified'}  {folder}")
         for difference in differences:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -18,6 +19,10 @@ from clbench.strategies.compose import parse_strategy, strategy_options
 
 Model = TypeVar("Model", bound=BaseModel)
 Precision = Literal["auto", "float32", "bfloat16"]
+
+
+NUMBERS = 1
+"""Raised with every entry under **Numbers** in the CHANGELOG: results of other arithmetic get another hash."""
 
 
 class Training(BaseModel):
@@ -38,7 +43,7 @@ class Training(BaseModel):
         overlap: of sliding windows in evaluation, as a fraction of the patch, in [0, 1).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -108,13 +113,14 @@ class RunConfig(BaseModel):
 
 
 class Experiment(BaseModel):
-    """Everything a result depends on; two runs with the same hash on the same machine give the same bytes.
+    """Everything a result depends on; the same hash on the same machine, device and threads gives the same bytes.
 
     Attributes:
         stream: key with version and ``+phantom``.
         card: SHA-256 of the card's text.
         plan: grid and patch, from the card.
         precision: resolved, never ``auto``.
+        numbers: version of the code's arithmetic, see ``NUMBERS``.
         others: as in RunConfig and Training.
     """
 
@@ -130,6 +136,7 @@ class Experiment(BaseModel):
     plan: dict[str, Any]
     network: str
     precision: Literal["float32", "bfloat16"]
+    numbers: int = NUMBERS
 
     @property
     def hash(self) -> str:
@@ -161,6 +168,11 @@ def make_config(
     Raises:
         InputError: unknown name, key or value, with near matches.
     """
+    for name in ("training", "options"):
+        if name in fields:
+            raise InputError(
+                f"{name} cannot be given as such; use settings such as 'training.steps=100' or 'ewc.weight=1'"
+            )
     parts = parse_strategy(strategy)
     given: dict[str, dict[str, str]] = {}
     for setting in settings:
@@ -173,6 +185,7 @@ def make_config(
     training = given.pop("training", {})
     values = {**fields, "stream": stream, "strategy": "+".join(parts)}
     config = _validated(RunConfig, {**values, "options": strategy_options(parts, given)}, "")
+    _refuse_infinite(config.options)
     preset_values(config.preset)
     checked = config.model_copy(update={"training": training}).training_for(2)
     typed = {key: getattr(checked, key) for key in training}
@@ -185,6 +198,14 @@ def _split_setting(setting: str) -> tuple[str, str, str]:
     if not equals or not dot or not key or not value.strip():
         raise InputError(f"--set {setting!r} is not of the form part.option=value, such as ewc.weight=1")
     return section, key, value.strip()
+
+
+def _refuse_infinite(options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Numbers that JSON, and so a configuration's hash, does not have."""
+    for part, values in options.items():
+        for name, value in values.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{part}.{name}: should be a finite number (got {value})")
 
 
 def _validated(model: type[Model], values: Mapping[str, Any], prefix: str) -> Model:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
@@ -15,6 +14,7 @@ from rich.text import Text
 from clbench.streams.stream import SPLITS, Stream
 
 if TYPE_CHECKING:
+    from clbench.data.case import Trap
     from clbench.data.check import Findings
     from clbench.runfolder import Run
 
@@ -27,6 +27,7 @@ class _Print(TypedDict):
     soft_wrap: bool
 
 
+MOST_FOLDERS = 8  # of one kind of trap that get a row each; a site is a folder, but so may be a patient
 Scores = Sequence[Sequence[float]]
 _AS_IS: _Print = {"markup": False, "highlight": False, "soft_wrap": True}
 _SHADES = ("#b2182b", "#d6604d", "#ef8a62", "#bdbdbd", "#92c5de", "#4393c3", "#2166ac")
@@ -97,7 +98,8 @@ def names_table(kind: str, names: Mapping[str, str]) -> Table:
 
 def rows_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Any rows of text under their heads."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    # a title is broken at the width of its table
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", min_width=len(title) + 1)
     for head in heads:
         table.add_column(head)
     for row in rows:
@@ -134,17 +136,38 @@ def show_check(console: Console, stream: Stream, findings: Findings) -> None:
     splits = [[str(len(task.split(name))) for name in SPLITS] for task in stream.tasks]
     rows = [[f"{task.index} {task.name}", *counts] for task, counts in zip(stream.tasks, splits, strict=True)]
     console.print(rows_table(f"{stream.key}: cases per task", ["task", *SPLITS], rows))
-    traps = Counter((trap.kind, trap.action) for trap in (*stream.traps, *findings.traps))
-    first = {(trap.kind, trap.action): trap.where for trap in (*findings.traps, *stream.traps)}
-    if traps:
-        met = [[kind, _where(first[kind, action], count), action] for (kind, action), count in traps.items()]
-        console.print(rows_table("known traps met", ["trap", "where", "what was done"], met))
-    if findings.problems:
-        found = [[problem.case_id, str(problem.file), problem.what] for problem in findings.problems]
-        console.print(rows_table(f"problems: {len(found)}", ["case", "file", "what is wrong"], found))
-    else:
+    if traps := trap_rows([*stream.traps, *findings.traps]):
+        console.print(rows_table("known traps met", ["trap", "where", "what was done"], traps))
+    if not findings.problems:
         console.print(f"all {len(stream.cases)} cases can be read", markup=False)
+        return
+    console.print(f"problems: {len(findings.problems)}", style="bold", **_AS_IS)
+    for problem in findings.problems:
+        console.print(f"{problem.file}: {problem.what}", **_AS_IS)
 
 
-def _where(first: str, count: int) -> str:
-    return first if count == 1 else f"{first} and {count - 1} more"
+def trap_rows(traps: Sequence[Trap]) -> list[list[str]]:
+    """Kind, place and action of traps, one row per kind and folder; per kind where a kind has very many folders."""
+    places: dict[str, dict[str, list[Trap]]] = {}
+    for trap in traps:
+        folder = trap.where.rpartition("/")[0] or trap.where
+        places.setdefault(trap.kind, {}).setdefault(folder, []).append(trap)
+    rows = []
+    for kind, folders in places.items():
+        if len(folders) > MOST_FOLDERS:
+            every = [trap for met in folders.values() for trap in met]
+            rows.append(
+                [kind, f"{len(every)} times in {len(folders)} folders, such as {every[0].where}", _action(every)]
+            )
+        else:
+            rows += [[kind, _place(folder, met), _action(met)] for folder, met in folders.items()]
+    return rows
+
+
+def _place(folder: str, met: Sequence[Trap]) -> str:
+    return met[0].where if len(met) == 1 else f"{folder}, {len(met)} times"
+
+
+def _action(met: Sequence[Trap]) -> str:
+    """What was done, by one example where it was not the same each time."""
+    return met[0].action if len({trap.action for trap in met}) == 1 else f"such as: {met[0].action}"

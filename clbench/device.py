@@ -47,6 +47,12 @@ def use_deterministic_kernels(device: torch.device) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
 
 
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or ``cpu``, with the number of threads torch uses: ``cpu, 2 threads``."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
 def use_threads(count: int) -> None:
     """Let torch use ``count`` processor threads; 0 leaves its choice.
 

@@ -9,14 +9,15 @@ from typing import Any
 from clbench.assembly import build_strategy, network_factory, resolve, stream_record
 from clbench.bookkeeping import Bookkeeper
 from clbench.config import Experiment, RunConfig
+from clbench.data.nifti import channel_count
 from clbench.data.prepare import Prepared, prepare_cases
-from clbench.device import resolve_device, use_deterministic_kernels, use_threads
+from clbench.device import device_name, resolve_device, use_deterministic_kernels, use_threads
 from clbench.evaluate import Inference
 from clbench.provenance import collect
 from clbench.reporter import Reporter, SilentReporter
 from clbench.runfolder import RunFolder
 from clbench.stopping import StopRequest, stop_at_once_on_signals, stop_on_signals
-from clbench.strategies.compose import parse_strategy, regime_of
+from clbench.strategies.compose import build_plugins, parse_strategy, regime_of
 from clbench.streams.benchmark import Sampling, make_benchmark, require_labels
 from clbench.streams.load import cache_root, load_stream
 from clbench.streams.stream import Stream
@@ -59,15 +60,24 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     if status == "complete":
         reporter.stage(f"{path} is complete; nothing to do")
         return path
-    reporter.stage(f"preparing {len(stream.cases)} cases")
-    # whatever is wrong with the data comes to light here, before there is a folder
-    prepared = prepare_cases(stream.cases, stream.plan(config.preset), cache_root(), workers=config.workers)
-    require_labels(stream, prepared)
-    with _open(config, identity, str(device)) as folder:
+    prepared = _prepare(config, experiment, stream, reporter)
+    with _open(config, identity, device_name(device)) as folder:
         if folder.status != "complete":  # another process may have been faster
             with stop_on_signals() as stop:
                 _carry_out(config, experiment, stream, prepared, folder, reporter, stop)
         return folder.path
+
+
+def _prepare(config: RunConfig, experiment: Experiment, stream: Stream, reporter: Reporter) -> Mapping[str, Prepared]:
+    """The prepared cases; what is wrong with network, options or data is found here, before there is a run folder."""
+    plan = stream.plan(config.preset)
+    network = network_factory(experiment, stream, plan, channel_count(stream.cases[0]))(0)
+    for plugin in build_plugins(experiment.options, experiment.seed).values():
+        plugin.check(network)
+    reporter.stage(f"preparing {len(stream.cases)} cases")
+    prepared = prepare_cases(stream.cases, plan, cache_root(), workers=config.workers)
+    require_labels(stream, prepared)
+    return prepared
 
 
 def _identity(experiment: Experiment, stream: Stream) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_table_prints_or_writes(fake, tmp_path, capsys):
 
 @pytest.mark.parametrize(("differences", "code", "word"), [([], 0, "verified"), (["cases.csv: changed"], 1, "differs")])
 def test_verify_looks_at_every_run_folder_below(differences, code, word, fake, tmp_path, capsys):
-    fake("clbench.verify", verify=lambda path, data: differences)
+    fake("clbench.verify", verify=lambda path, data, stream: differences)
     for name in ("a", "b"):
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "deep" / "run.json").touch()

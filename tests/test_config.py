@@ -74,6 +74,7 @@ def test_hash_depends_on_every_field():
     changes = [
         *[{"stream": "toy@2"}, {"card": "1" * 64}, {"strategy": "ewc"}, {"options": {"ewc": {"weight": 1}}}],
         *[{"seed": 1}, {"preset": "full"}, {"plan": {"dims": 3}}, {"network": "other"}, {"precision": "bfloat16"}],
+        {"numbers": 2},
         {"training": config(settings=["training.steps=9"]).training_for(2)},
     ]
     hashes = {experiment(**change).hash for change in changes}
@@ -84,3 +85,9 @@ def test_hash_depends_on_every_field():
 
 def test_hash_does_not_depend_on_key_order():
     assert config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize("name", ["training", "options"])
+def test_resolved_fields_cannot_be_given_past_the_settings(name):
+    with pytest.raises(InputError, match=f"{name} cannot be given as such"):
+        config(**{name: {"steps": 5}})

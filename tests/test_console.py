@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from clbench.console import matrix_table, metrics_table, names_table, next_commands, rows_table, show_check, show_run
+from clbench.console import (
+    matrix_table,
+    metrics_table,
+    names_table,
+    next_commands,
+    rows_table,
+    show_check,
+    show_run,
+    trap_rows,
+)
 from clbench.data.case import Case, Trap
 from clbench.data.check import Findings, Problem
 from clbench.data.plan import Plan
@@ -117,5 +126,31 @@ def test_a_data_check_shows_counts_traps_and_problems(stream, problems, expected
     assert "s@1+phantom: cases per task" in shown
     assert "capital-segmentation" in shown
     assert shown.count("float-mask") == 1
-    assert "and 2 more" in shown
+    assert "HK, 3 times" in shown
     assert expected in shown
+
+
+def test_traps_of_one_kind_are_one_row_per_folder():
+    zones = [Trap("two-zone-labels", f"{site}/Case{n:02d}.nii.gz", "merged") for site in ("A", "B") for n in range(20)]
+    capital = Trap("capital-segmentation", "B", "20 masks")
+    assert trap_rows([capital, *zones]) == [
+        ["capital-segmentation", "B", "20 masks"],
+        ["two-zone-labels", "A, 20 times", "merged"],
+        ["two-zone-labels", "B, 20 times", "merged"],
+    ]
+
+
+def test_a_trap_met_once_names_its_file_and_different_actions_show_one():
+    once, *often = [Trap(kind, f"A/{n}.nii.gz", f"off by {n}") for n, kind in enumerate("xyy")]
+    assert trap_rows([once, *often]) == [["x", "A/0.nii.gz", "off by 0"], ["y", "A, 2 times", "such as: off by 1"]]
+
+
+def test_a_trap_met_in_very_many_folders_is_one_row():
+    traps = [Trap("float-mask", f"patient{n:03d}/gt.nii.gz", "rounded") for n in range(100)]
+    assert trap_rows(traps) == [["float-mask", "100 times in 100 folders, such as patient000/gt.nii.gz", "rounded"]]
+
+
+def test_problems_are_one_line_each_whatever_the_width(stream):
+    console = Console(file=io.StringIO(), width=20, color_system=None)
+    show_check(console, stream, Findings((Problem("a", Path("x" * 40), "truncated"),), ()))
+    assert f"{'x' * 40}: truncated" in console.file.getvalue().splitlines()

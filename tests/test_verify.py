@@ -23,7 +23,7 @@ from synthetic_runs import config, finished, open_folder
 FILES = ("run.json", "cases.csv", "train.csv", "cost.json", "summary.json", "predictions/after_2/A__0.nii.gz")
 
 
-def no_data(run, data_root):
+def no_data(run, data_root, card):
     raise InputError("no data")
 
 
@@ -190,7 +190,7 @@ def data(monkeypatch):
     truth: dict[str, Any] = {"fingerprint": "f" * 64, "mask": np.zeros((4, 5, 3), np.uint8)}
     truth["mask"][1:3, 1:3, :2] = 1
 
-    def raw_data(run, data_root):
+    def raw_data(run, data_root, card):
         return verify_module.RawData(truth["fingerprint"], lambda case_id: Raw(truth["mask"]))
 
     monkeypatch.setattr(verify_module, "_raw_data", raw_data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,13 @@ class Case:
         label_values: raw mask value -> stream label value (0 is background and always maps to 0). A raw value that
             is missing here is an error when the mask is read.
         group: what tasks select cases by: a site, a vendor, a disease group; ``""`` when the layout has none.
-        channel: which volume of a 4-D image file to use (last axis), or None for a 3-D file.
+        channel: which volume of a 4-D image file to use (last axis), or None for a 3-D file; a mask with the same
+            fourth axis is read at the same place.
         shift: name of the acquisition shift that is applied to the image when it is prepared, or ``""``.
+        crop: ``(start, stop)`` voxels along x, y and z that are kept, counted after each file's axes are brought to
+            RAS+ order and direction by its own header; None keeps the whole volume as the file orders it. Every
+            labeled voxel must lie inside.
+        mask_from_minimum: the mask's smallest value is its background and is subtracted first.
     """
 
     case_id: str
@@ -31,6 +37,17 @@ class Case:
     group: str = ""
     channel: int | None = None
     shift: str = ""
+    crop: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None = None
+    mask_from_minimum: bool = False
+
+    def reading(self) -> dict[str, Any]:
+        """How the files are read beyond what every layout needs, JSON-able: only what differs from the default."""
+        reading: dict[str, Any] = {}
+        if self.crop is not None:
+            reading["crop"] = [list(bounds) for bounds in self.crop]
+        if self.mask_from_minimum:
+            reading["mask_from_minimum"] = True
+        return reading
 
 
 @dataclass(frozen=True)

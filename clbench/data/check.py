@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from clbench.data.case import Case, Trap
-from clbench.data.nifti import Volume, assemble, read_mask, read_volume
+from clbench.data.nifti import Volume, assemble, read_case_mask, read_volume
 from clbench.errors import InputError
 
 HEADER_ROUNDING_MM = 1e-6  # below this, image and mask headers are the same number written twice
@@ -54,7 +54,7 @@ def inspect_cases(cases: Iterable[Case], workers: int = 0) -> Findings:
 
     Returns:
         Problems (a case that training would refuse) and traps that only voxels and headers show: ``two-zone-labels``,
-        ``float-mask``, ``mask-header-differs``, ``spacing-disagrees`` and ``empty-mask``.
+        ``float-mask``, ``mask-offset``, ``mask-header-differs``, ``spacing-disagrees`` and ``empty-mask``.
     """
     unique = {case.case_id: case for case in cases}
     ordered = [unique[case_id] for case_id in sorted(unique)]
@@ -62,7 +62,8 @@ def inspect_cases(cases: Iterable[Case], workers: int = 0) -> Findings:
     with ThreadPoolExecutor(max_workers=workers or min(8, os.cpu_count() or 1)) as pool:
         found = list(pool.map(lambda case: _inspect(case, root), ordered))
     problems = tuple(problem for one in found for problem in one.problems)
-    return Findings(problems, tuple(trap for one in found for trap in one.traps))
+    traps = {trap: None for one in found for trap in one.traps}  # frames of one 4-D file share its header's traps
+    return Findings(problems, tuple(traps))
 
 
 def _common_folder(cases: Iterable[Case]) -> Path:
@@ -91,13 +92,13 @@ def _try_image(case: Case, path: Path, problems: list[Problem]) -> Volume | None
         problems.append(_problem(case, path, error))
         return None
     if volume.array.min() == volume.array.max():
-        problems.append(Problem(case.case_id, path, "image is constant; it cannot be normalized"))
+        problems.append(Problem(case.case_id, path, "image is constant; remove the case or repair the file"))
     return volume
 
 
 def _try_mask(case: Case, problems: list[Problem]) -> Volume | None:
     try:
-        return read_mask(case.mask)
+        return read_case_mask(case)
     except InputError as error:
         problems.append(_problem(case, case.mask, error))
         return None
@@ -114,6 +115,7 @@ def _traps(case: Case, image: Volume, mask: Volume, root: Path) -> list[Trap]:
     where = os.path.relpath(case.mask, root)
     found = {
         "float-mask": _float_mask(mask),
+        "mask-offset": f"background is {mask.offset:.9g}; subtracted" if mask.offset else "",
         "two-zone-labels": _merged_labels(case, mask),
         "empty-mask": "" if mask.array.any() else "no labeled voxel; used as it is",
         "mask-header-differs": _header_difference(image, mask),

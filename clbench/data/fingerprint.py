@@ -33,7 +33,7 @@ def _digest(path: Path, size: int, changed_ns: int, inode: int) -> str:
 
 
 def fingerprint(cases: Iterable[Case]) -> str:
-    """SHA-256 (64 hex digits) of the cases' ids, file bytes, channel, shift and label map.
+    """SHA-256 (64 hex digits) of the cases' ids, file bytes, label map and whatever else decides how they are read.
 
     Independent of the order of the cases and of where their files lie. Cases with the same id and content count
     once, so that a stream that shows the same cases in several tasks has the fingerprint of its cases.
@@ -46,6 +46,7 @@ def fingerprint(cases: Iterable[Case]) -> str:
 
 
 def _entry(case: Case) -> str:
+    reading = case.reading()
     return json.dumps(
         [
             case.case_id,
@@ -54,5 +55,6 @@ def _entry(case: Case) -> str:
             case.channel,
             case.shift,
             sorted(case.label_values.items()),
+            *([reading] if reading else []),  # absent where it is the default: older fingerprints stay valid
         ]
     )

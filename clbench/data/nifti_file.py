@@ -74,9 +74,9 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file; copy or download it again") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, expected a NIfTI file") from None
+        raise InputError(f"{path}: is a folder, expected a NIfTI file; put the file in its place") from None
     except EOFError:
         raise InputError(f"{path}: truncated gzip file; copy or download it again") from None
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -85,9 +85,9 @@ def _readable(path: Path) -> Iterator[None]:
         raise
     except (HeaderDataError, LookupError, ValueError, ArithmeticError) as error:
         # what nibabel and NumPy raise depends on which field is damaged
-        raise InputError(f"{path}: broken NIfTI header ({' '.join(str(error).split())})") from None
+        raise InputError(f"{path}: broken NIfTI header ({' '.join(str(error).split())}); repair the file") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); make it readable") from None
 
 
 def _header(path: Path, stream: BinaryIO | gzip.GzipFile) -> Any:
@@ -105,9 +105,9 @@ def _image_end(path: Path, header: Any) -> int:
     """Bytes up to the last voxel, from the header alone."""
     shape, dtype, offset = header.get_data_shape(), header.get_data_dtype(), float(header["vox_offset"])
     if dtype.kind not in "iuf":
-        raise InputError(f"{path}: stores {dtype} voxels; only real numbers can be read")
+        raise InputError(f"{path}: stores {dtype} voxels; only real numbers can be read, convert it")
     if not shape or min(shape) < 1:
-        raise InputError(f"{path}: header claims the empty shape {shape}")
+        raise InputError(f"{path}: header claims the empty shape {shape}; it is damaged")
     if prod(shape) > MAX_VOXELS:
         raise InputError(f"{path}: header claims the shape {shape}, more than {MAX_VOXELS} voxels; it is damaged")
     if not _HEADER_BYTES[type(header)] <= offset <= MAX_VOXELS:
@@ -128,7 +128,7 @@ def _geometry(path: Path, header: Any) -> tuple[NDArray[np.float64], tuple[float
     scale = _MM_PER_UNIT.get(int(header["xyzt_units"]) % 8, 1.0)
     zooms = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64)) * scale
     if not (np.isfinite(zooms).all() and (zooms > 0).all()):
-        raise InputError(f"{path}: header has the voxel spacing {zooms.tolist()}; it must be positive")
+        raise InputError(f"{path}: header has the voxel spacing {zooms.tolist()}; it must be positive, repair it")
     affine = np.asarray(header.get_best_affine(), dtype=np.float64).copy()
     affine[:3] *= scale
     with np.errstate(all="ignore"):

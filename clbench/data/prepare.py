@@ -151,6 +151,8 @@ def cache_key(case: Case, plan: Grid) -> str:
         "dims": plan.dims,
         "spacing_mm": [float(size) for size in plan.spacing_mm],
     }
+    if reading := case.reading():
+        content["reading"] = reading
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

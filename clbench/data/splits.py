@@ -31,7 +31,7 @@ def split_patients(patient_ids: Iterable[str], salt: str) -> dict[str, Split]:
     patients = set(patient_ids)
     if len(patients) < FEWEST_PATIENTS:
         raise InputError(
-            f"{len(patients)} patients cannot be split into train, val and test; {FEWEST_PATIENTS} are needed"
+            f"{len(patients)} patients cannot be split into train, val and test; add some, {FEWEST_PATIENTS} are needed"
         )
     ordered = sorted(patients, key=lambda patient: (_digest(f"{salt}/{patient}"), patient))
     tests, vals = _share(len(ordered), 20), _share(len(ordered), 10)

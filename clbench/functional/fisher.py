@@ -19,9 +19,13 @@ def fisher_diagonal(
 ) -> dict[str, Tensor]:
     """Diagonal of the Fisher information of a segmentation network's weights.
 
-    Mean over samples of the squared gradient of the sample's log-likelihood, which is the mean over its voxels of the
-    log-softmax at the label. In evaluation mode and float32, whatever the autocast state; leaves ``.grad``, the modes
-    of all modules and the global random streams as they were.
+    ``sampled`` labels give the Fisher information of one voxel, mean over voxels and samples: given the image the
+    voxels' labels are independent, so that the squared gradient of their summed log-likelihood, over their number, has
+    it as its expectation. ``given`` labels give the mean over samples of the squared gradient of the log-likelihood's
+    mean over the patch, which is what peers call the (empirical) Fisher information.
+
+    In evaluation mode and float32, whatever the autocast state; leaves ``.grad``, the modes of all modules and the
+    global random streams as they were.
 
     Args:
         network: maps (B, C, *S) to logits (B, K, *S) in evaluation mode.
@@ -38,9 +42,7 @@ def fisher_diagonal(
         ValueError: no samples, more than one image in a sample, or ``sampled`` without a generator.
 
     Source: Kirkpatrick et al. 2017, arXiv 1612.00796; on the two kinds: Kunstner et al. 2019, arXiv 1905.12558.
-    Differs from the source in: the mean over voxels instead of their sum, that is 1 / voxels^2 times the information
-        of a patch of independent voxels. With sampled labels the voxels' gradients add up like noise, so that the
-        result falls as 1 / voxels when the patch grows; with given labels it hardly changes.
+    Differs from the source in: per voxel, so that the result does not grow with the patch.
     """
     if labels == "sampled" and generator is None:
         raise ValueError("sampled labels need a generator")
@@ -50,10 +52,11 @@ def fisher_diagonal(
     with _evaluating(network), torch.enable_grad():
         for x, y in samples:
             likelihood = _log_likelihood(network, x, y, generator if labels == "sampled" else None)
+            scale = y.numel() if labels == "sampled" else 1
             gradients = torch.autograd.grad(likelihood, list(parameters.values()), allow_unused=True)
             for total, gradient in zip(totals.values(), gradients, strict=True):
                 if gradient is not None:
-                    total += gradient.float().square()
+                    total += scale * gradient.float().square()
             count += 1
     if not count:
         raise ValueError("the Fisher information needs at least one sample")

@@ -67,11 +67,8 @@ def usable(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
     left_out: list[LeftOut] = []
     for run in sorted(runs, key=lambda run: run.path):
         identity = (run.config_hash, run.stream.fingerprint)
-        if not run.complete:
-            left_out.append(LeftOut(run.path, "not complete; run its command again to go on"))
-        elif changed := run.changed_files(everything=False):
-            what = ", ".join(f"{name} {how}" for name, how in changed.items())
-            left_out.append(LeftOut(run.path, f"not as it was when it ended: {what}"))
+        if fault := _fault(run):
+            left_out.append(LeftOut(run.path, fault))
         elif identity in kept:
             twin = LeftOut(kept[identity].path, "").name
             left_out.append(LeftOut(run.path, f"the same settings, seed and data as {twin}"))
@@ -80,12 +77,26 @@ def usable(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
     return list(kept.values()), left_out
 
 
+def _fault(run: Run) -> str:
+    """Why no number of a run may be shown; empty when they may."""
+    if not run.complete:
+        return "not complete; run its command again to go on"
+    if changed := run.changed_files(everything=False):
+        what = ", ".join(f"{name} {how}" for name, how in changed.items())
+        return f"not as it was when it ended: {what}"
+    try:
+        fault = run.summary_fault()
+    except ValueError as error:
+        return f"cases.csv: {error}"
+    return f"summary.json: {fault}" if fault else ""
+
+
 def groups(runs: Sequence[Run]) -> list[Group]:
     """Split runs into tables, sorted by stream."""
     tables: dict[tuple[str, ...], list[Run]] = defaultdict(list)
     for run in runs:
         shared = {key: value for key, value in run.config_resolved.items() if key not in OF_THE_ROW}
-        tables[run.stream.key, run.stream.fingerprint, _canonical(shared)].append(run)
+        tables[run.stream.key, run.stream.fingerprint, _canonical(shared), _canonical(run.stream.to_json())].append(run)
     titles: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for key in tables:
         titles[_title(key)].append(_flat(json.loads(key[2])))

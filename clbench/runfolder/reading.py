@@ -86,6 +86,19 @@ class Run:
         hashes = {} if self.summary is None else self.summary["hashes"]
         return summary.changed_files(self.path, hashes, everything=everything)
 
+    def summary_fault(self) -> str:
+        """How the summary of a complete run differs, byte for byte, from what the rows come to; empty when it does not.
+
+        Raises:
+            ValueError: the rows come to no scores, such as rows that are there twice.
+        """
+        there = {} if self.summary is None else self.summary
+        expected = summary.summarize(self.stream, self.regime, self.rows, there.get("hashes", {}))
+        if there.get("scores") != expected["scores"]:
+            return "R, n or metrics are not what cases.csv comes to"
+        same = (self.path / summary.FILE_NAME).read_bytes() == files.json_bytes(expected)
+        return "" if same else "not written as clbench writes it"
+
 
 def read_run(path: Path) -> Run:
     """Read a run folder without trusting it.

@@ -71,18 +71,18 @@ def changed_files(folder: Path, hashes: Mapping[str, str], *, everything: bool) 
     Args:
         folder: of the run.
         hashes: from its summary.
-        everything: False looks only at the small files that tables are made from. With True, ``predictions/`` and
-            ``checkpoints/`` are looked at too, unless the whole folder was left out, and files that the summary
-            does not know are named.
+        everything: False skips ``checkpoints/``, on which no score depends any more, and predictions that are not
+            there. With True only the whole folders may be missing, and files that the summary lacks are named.
 
     Returns:
         relative path -> ``"missing"``, ``"changed"`` or ``"not in the summary"``; empty when all is well.
     """
-    skipped = tuple(f"{name}/" for name in LARGE if not everything or not (folder / name).exists())
+    left_out = tuple(f"{name}/" for name in LARGE if not everything or not (folder / name).exists())
     found: dict[str, str] = {}
     for name, digest in hashes.items():
         path = folder / name
-        if name.startswith(skipped):
+        skipped = name.startswith(left_out) and not path.exists()
+        if skipped or (not everything and name.startswith("checkpoints/")):
             continue
         if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
             found[name] = "missing"

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from clbench.errors import InputError
 from clbench.functional.fisher import fisher_diagonal
 from clbench.functional.quadratic import quadratic_penalty
 from clbench.seeding import derive, forked_rng, torch_generator
@@ -43,8 +44,9 @@ class EWC(StrategyPlugin):
 
     Source: Kirkpatrick et al. 2017, arXiv 1612.00796, equation 3; online form: Schwarz et al. 2018, arXiv 1805.06370,
         section 4 (and Huszar 2018, arXiv 1712.03847).
-    Differs from the source in: a sample is a patch, and its log-likelihood is the mean over its voxels, so that the
-        scale does not depend on the patch size.
+    Differs from the source in: a sample is a patch. With ``sampled`` labels the information is that of one voxel, mean
+        over voxels, so that the weight means the same for every patch size; with ``given`` labels it is the squared
+        gradient of the mean log-likelihood over the patch, as peers compute it.
     """
 
     def __init__(
@@ -57,6 +59,8 @@ class EWC(StrategyPlugin):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if mode == "separate" and gamma != 1.0:
+            raise InputError("ewc.gamma does nothing in mode separate; set ewc.mode=online or leave gamma at 1")
         self.weight, self.mode, self.gamma = weight, mode, gamma
         self.fisher, self.samples, self.seed = fisher, samples, seed
         self.past: list[Consolidated] = []
@@ -79,7 +83,9 @@ class EWC(StrategyPlugin):
                 labels=self.fisher,
                 generator=torch_generator(self.seed, "ewc-labels", task),
             )
-        anchors = {name: value.detach().clone() for name, value in strategy.model.named_parameters()}
+        # Sorted, as checkpoints give them back, so that sums over them have one order.
+        importances = dict(sorted(importances.items()))
+        anchors = {name: value.detach().clone() for name, value in sorted(strategy.model.named_parameters())}
         if self.mode == "online" and self.past:
             importances = _running(self.past[-1].importances, importances, self.gamma)
             self.past.clear()
@@ -96,18 +102,23 @@ class EWC(StrategyPlugin):
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore what ``state_tensors`` gave."""
         self.past = [Consolidated({}, {}) for _ in {name.split("/")[0] for name in tensors}]
-        for key, value in tensors.items():
+        for key, value in sorted(tensors.items()):
             position, kind, name = key.split("/", 2)
             memory = self.past[int(position)]
             (memory.anchors if kind == "anchor" else memory.importances)[name] = value
 
 
 def _patches(strategy: Any, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """At most ``count`` patches, evenly spaced over the experience's data set, one at a time on the device."""
-    dataset = strategy.experience.dataset
-    total = len(dataset)
-    for number in range(min(count, total)):
-        x, y = default_collate([dataset[number * total // min(count, total)]])[:2]
+    """At most ``count`` training patches, one at a time on the device.
+
+    Steps are evenly spaced and slots taken in turn, since the last slots of a batch hold the forced foreground.
+    """
+    dataset, batch = strategy.experience.dataset, int(strategy.train_mb_size)
+    count = min(count, len(dataset))
+    steps = max(1, len(dataset) // batch)
+    for number in range(count):
+        index = (number * steps // count) * batch + number % batch
+        x, y = default_collate([dataset[min(index, len(dataset) - 1)]])[:2]
         yield x.to(strategy.device), y.to(strategy.device)
 
 

@@ -21,6 +21,13 @@ class StrategyPlugin(SupervisedPlugin):  # type: ignore[misc]
 
     replayed_fraction: float = 0.0
 
+    def check(self, network: Any) -> None:
+        """Refuse a network that this plugin cannot work with, before anything is trained.
+
+        Raises:
+            InputError: an option that does not fit the network.
+        """
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything kept between steps, by name; what checkpoints store and ``cost.json`` counts."""
         return {}

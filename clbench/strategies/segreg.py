@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from clbench.errors import InputError
 from clbench.functional.sampling import sample_embeddings
 from clbench.functional.sigreg import normalize_embeddings, sigreg, unit_directions
 from clbench.networks.taps import FeatureTap, tap
@@ -47,8 +48,14 @@ class SegReg(StrategyPlugin):
         super().__init__()
         self.weight, self.slices, self.voxels = weight, slices, voxels
         self.taps = tuple(name.strip() for name in taps.split(","))
+        if len(set(self.taps)) < len(self.taps):
+            raise InputError(f"segreg.taps={taps} names a level twice; name each once")
         self.normalization, self.seed = normalization, seed
         self._tap: FeatureTap | None = None
+
+    def check(self, network: Any) -> None:
+        """Refuse feature levels that the network does not have."""
+        tap(network, self.taps).remove()
 
     def before_training_exp(self, strategy: Any, **_: Any) -> None:
         """Listen to the feature levels during this task."""

@@ -95,8 +95,8 @@ def require_labels(stream: Stream, prepared: Mapping[str, Prepared]) -> None:
         if not any(entry.visible for entry in training_pool(task, prepared)):
             labels = ", ".join(stream.label_name(value) for value in task.labels)
             raise InputError(
-                f"task {task.name} of stream {stream.name} is empty: none of its {len(task.train)} training masks, such "
-                f"as {task.train[0].mask}, shows {labels}; correct the masks or the card"
+                f"task {task.name} of stream {stream.name} is empty: none of its {len(task.train)} training masks "
+                f"shows {labels}, such as {task.train[0].mask}; correct the masks or the card"
             )
 
 

@@ -38,6 +38,7 @@ class DataCard(_Part):
         marker: glob that must match something inside the folder for it to be the right one.
         rename: raw label name -> stream label name, where they differ.
         channel: volume to take from 4-D images.
+        options: further options of the layout, such as ``group_by``.
     """
 
     layout: str
@@ -45,6 +46,7 @@ class DataCard(_Part):
     marker: str = "*"
     rename: dict[str, str] = {}
     channel: int | None = Field(default=None, ge=0)
+    options: dict[str, str | tuple[str, ...]] = {}
 
 
 class TaskCard(_Part):
@@ -122,6 +124,8 @@ class Card(_Part):
         missing = [name for name in task.labels if name not in self.labels]
         if missing:
             raise ValueError(f"task {task.name} names label '{missing[0]}', which the card does not define")
+        if self.kind == "domain" and task.labels:
+            raise ValueError(f"task {task.name} lists labels: all tasks of a domain stream annotate all labels")
         if task.part is not None and not 1 <= task.part[0] <= task.part[1]:
             raise ValueError(f"task {task.name}: part = [k, n] needs 1 <= k <= n")
 
@@ -134,6 +138,13 @@ class Card(_Part):
             seen = values[-1]
         if seen != len(self.labels):
             raise ValueError("the tasks of a class-incremental stream must cover all labels")
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> set[str]:
+    """The keys that could stand where a card has another."""
+    parts: dict[str, type[_Part]] = {"plan": PlanCard, "data": DataCard, "tasks": TaskCard}
+    tables = [str(part) for part in place[:-1] if str(part) in parts]
+    return set((parts[tables[-1]] if tables else Card).model_fields)
 
 
 def cards() -> dict[str, str]:
@@ -186,5 +197,9 @@ def parse_card(text: str, where: str) -> Card:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(
+                f"card {where}: {unknown('key', str(first['loc'][-1]), _keys_beside(first['loc']))}"
+            ) from None
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"card {where}: {place + ': ' if place else ''}{message}") from None

@@ -41,6 +41,7 @@ def load_stream(stream: str, *, data: Path | str | None = None, phantom: bool = 
     listings: dict[str, Listing] = {}
     tasks = tuple(_task(card, task, position, root, listings) for position, task in enumerate(card.tasks, start=1))
     _check_channels(card, tasks)
+    check_cases_of_tasks(card, tasks)
     traps = {trap: None for listing in listings.values() for trap in listing.traps}
     return Stream(
         name=card.name,
@@ -53,6 +54,37 @@ def load_stream(stream: str, *, data: Path | str | None = None, phantom: bool = 
         phantom=phantom,
         about={"title": card.title, **card.about},
     )
+
+
+def check_cases_of_tasks(card: Card, tasks: Sequence[Task]) -> None:
+    """Refuse streams whose tasks would train on each other's test patients or disagree on what a case is.
+
+    Raises:
+        InputError: one case id for different images, a patient in different splits of two tasks, or a
+            class-incremental stream whose tasks do not share their cases (older classes would be taught as background
+            even to ``joint``).
+    """
+    cases: dict[str, tuple[Case, str]] = {}
+    splits: dict[str, tuple[str, str]] = {}
+    for task in tasks:
+        for split, case in [(name, case) for name in SPLITS for case in task.split(name)]:
+            known, owner = cases.setdefault(case.case_id, (case, task.name))
+            if known != case:
+                raise InputError(
+                    f"tasks {owner} and {task.name} of stream {card.name} read different images or labels as case "
+                    f"{case.case_id}; select disjoint cases, or give each task a data set in a folder of its own"
+                )
+            before, owner = splits.setdefault(case.patient_id, (split, task.name))
+            if before != split:
+                raise InputError(
+                    f"patient {case.patient_id} of stream {card.name} is in split {before} of task {owner} and in "
+                    f"{split} of task {task.name}; let the tasks select disjoint patients, or all the same ones"
+                )
+        if card.kind == "class" and task.train != tasks[0].train:
+            raise InputError(
+                f"tasks {tasks[0].name} and {task.name} of the class-incremental stream {card.name} have different "
+                "cases; let all tasks select the same ones"
+            )
 
 
 def _check_channels(card: Card, tasks: Sequence[Task]) -> None:
@@ -98,16 +130,17 @@ def _how_to_get(card: Card) -> str:
 def _task(card: Card, task: TaskCard, index: int, root: Path, listings: dict[str, Listing]) -> Task:
     data = task.data or card.data
     assert data is not None  # the card was checked
-    listing = _listing(card, data, root, listings)
+    listing = _prefixed(_listing(card, data, root, listings), _source(task))
     cases = [replace(case, shift=_known_shift(task.shift)) for case in listing.cases if task.group in ("", case.group)]
     cases = [case for case in cases if _in_part(card, task, case)]
     if not cases:
         what = f"group '{task.group}'" if task.group else "its selection"
         raise InputError(
-            f"task {task.name} of stream {card.name} is empty: no case of {what} under {root}; correct the card or complete the data"
+            f"task {task.name} of stream {card.name} is empty: no case of {what} under {root}; "
+            "correct the card or complete the data"
         )
     labels = tuple(sorted(card.labels[name] for name in task.labels or card.labels))
-    return Task(index, task.name, labels, **_split(card, task, data, cases))
+    return Task(index, task.name, labels, **_split(card, task, cases))
 
 
 def _listing(card: Card, data: DataCard, root: Path, listings: dict[str, Listing]) -> Listing:
@@ -116,19 +149,23 @@ def _listing(card: Card, data: DataCard, root: Path, listings: dict[str, Listing
         if data.layout not in LAYOUTS:
             raise unknown("layout", data.layout, LAYOUTS)
         folder = _find(card, data, root)
-        options = {"rename": data.rename, "channel": data.channel}
-        options = {name: value for name, value in options.items() if value not in (None, {})}
-        found = LAYOUTS[data.layout].read(folder, card.labels, options)
-        listings[key] = _prefixed(found, folder, len(data.roots) == 1 and card.data is None)
+        named = {"rename": data.rename, "channel": data.channel}
+        options = data.options | {name: value for name, value in named.items() if value not in (None, {})}
+        listings[key] = LAYOUTS[data.layout].read(folder, card.labels, options)
     return listings[key]
 
 
-def _prefixed(listing: Listing, folder: Path, several_sources: bool) -> Listing:
-    """Case ids of streams over several data sets carry the folder's name, so that they stay unique."""
-    if not several_sources:
+def _source(task: TaskCard) -> str:
+    """The name of a task's own data set: its first root, wherever the data were found; empty for the card's data."""
+    return "" if task.data is None or task.data.roots[0] == "." else task.data.roots[0].strip("/")
+
+
+def _prefixed(listing: Listing, source: str) -> Listing:
+    """Case ids of streams over several data sets carry the data set's name, so that they stay unique."""
+    if not source:
         return listing
     cases = [
-        replace(case, case_id=f"{folder.name}/{case.case_id}", patient_id=f"{folder.name}/{case.patient_id}")
+        replace(case, case_id=f"{source}/{case.case_id}", patient_id=f"{source}/{case.patient_id}")
         for case in listing.cases
     ]
     return Listing(tuple(cases), listing.traps)
@@ -141,7 +178,8 @@ def _find(card: Card, data: DataCard, root: Path) -> Path:
             return folder
     looked = ", ".join(str(folder) for folder in candidates)
     raise InputError(
-        f"data of stream {card.name} not found: looked for '{data.marker}' in {looked}. {_how_to_get(card)}"
+        f"data of stream {card.name} not found: looked for '{data.marker}' in {looked}. "
+        f"{_how_to_get(card) or 'Correct --data or the roots of the card'}"
     )
 
 
@@ -158,11 +196,10 @@ def _in_part(card: Card, task: TaskCard, case: Case) -> bool:
     return partition(case.patient_id, parts, f"{card.name}@{card.version}") == part - 1
 
 
-def _split(card: Card, task: TaskCard, data: DataCard, cases: Sequence[Case]) -> Mapping[str, tuple[Case, ...]]:
+def _split(card: Card, task: TaskCard, cases: Sequence[Case]) -> Mapping[str, tuple[Case, ...]]:
     """Splits depend on the task's own cases alone; tasks with the same selection share their splits."""
-    source = "" if task.data is None else data.roots[0]
     part = "" if task.part is None else f"{task.part[0]}of{task.part[1]}"
-    salt = "/".join([f"{card.name}@{card.version}", *(text for text in (source, task.group, part) if text)])
+    salt = "/".join([f"{card.name}@{card.version}", *(text for text in (_source(task), task.group, part) if text)])
     try:
         split = split_patients([case.patient_id for case in cases], salt)
     except InputError as error:

@@ -42,10 +42,20 @@ def test_every_problem_of_every_case_is_listed_in_order(make_case, image, mask):
     ]
     assert check_cases(cases) == [
         Problem("a-both", cases[3].images[0], "1 voxels are NaN or infinite; repair the file"),
-        Problem("a-both", cases[3].mask, "mask values are not integers, such as 0.5; it needs label values"),
-        Problem("b-unknown", cases[2].mask, "mask holds the unknown value 3, 6; known values: 0, 1, 2"),
-        Problem("c-shape", cases[1].mask, "has the shape (3, 5, 6), but c-shape.nii.gz has (4, 5, 6)"),
-        Problem("d-constant", cases[0].images[0], "image is constant; it cannot be normalized"),
+        Problem(
+            "a-both",
+            cases[3].mask,
+            "mask values are not integers, such as 0.5; it needs label values; save it without interpolation",
+        ),
+        Problem(
+            "b-unknown",
+            cases[2].mask,
+            "mask holds the unknown value 3, 6; known values: 0, 1, 2; repair the mask or add the label",
+        ),
+        Problem(
+            "c-shape", cases[1].mask, "has the shape (3, 5, 6), but c-shape.nii.gz has (4, 5, 6); put both on one grid"
+        ),
+        Problem("d-constant", cases[0].images[0], "image is constant; remove the case or repair the file"),
     ]
 
 

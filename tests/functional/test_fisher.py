@@ -45,7 +45,7 @@ def test_sampled_labels_give_the_true_fisher(voxels):
     network, (x, y) = classifier(), patch(voxels)
     found = fisher_diagonal(network, [(x, y)] * 3000, labels="sampled", generator=torch.Generator().manual_seed(2))
     p = network(x).softmax(1)[0].detach()  # (K, V)
-    expected = (p * (1 - p)) @ x[0].T.square() / voxels**2  # independent voxels: variances add
+    expected = (p * (1 - p)) @ x[0].T.square() / voxels  # per voxel
     torch.testing.assert_close(found["weight"][..., 0], expected, rtol=0.15, atol=1e-4)
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from clbench.strategies.ewc import EWC
+from clbench.errors import InputError
+from clbench.strategies.ewc import EWC, _patches
 
 WEIGHT = 3.0
 
@@ -17,7 +18,7 @@ class Tasks:
     def __init__(self, plugin):
         self.plugin = plugin
         self.model = nn.Sequential(nn.Conv2d(2, 3, 1))
-        self.strategy = SimpleNamespace(model=self.model, device=torch.device("cpu"), loss_terms={})
+        self.strategy = SimpleNamespace(model=self.model, device=torch.device("cpu"), loss_terms={}, train_mb_size=1)
 
     def learn(self, task, weight):
         generator = torch.Generator().manual_seed(task)
@@ -133,3 +134,25 @@ def test_a_huge_weight_holds_the_weights_where_they_were():
     tasks.plugin.before_backward(tasks.strategy)
     tasks.strategy.loss.backward()
     assert all(parameter.grad.abs().max() < 1e-3 for parameter in tasks.model.parameters())
+
+
+def test_importance_patches_come_from_all_slots_of_a_batch():
+    taken = []
+
+    class Recording(list):
+        def __getitem__(self, index):
+            taken.append(index)
+            return super().__getitem__(index)
+
+    patch = (torch.zeros(2, 2, 2), torch.zeros(2, 2, dtype=torch.int64))
+    strategy = SimpleNamespace(
+        experience=SimpleNamespace(dataset=Recording([patch] * 240)), train_mb_size=8, device=torch.device("cpu")
+    )
+    assert len(list(_patches(strategy, 60))) == 60
+    assert {index % 8 for index in taken} == set(range(8))
+    assert max(taken) >= 200
+
+
+def test_gamma_without_the_online_form_is_refused():
+    with pytest.raises(InputError, match=r"ewc.gamma does nothing in mode separate"):
+        EWC(gamma=0.5)

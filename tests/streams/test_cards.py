@@ -55,7 +55,7 @@ def test_a_users_card_is_valid():
         ('name = "b"', 'name = "b"\nlabels = ["x"]', "label 'x', which the card does not define"),
         ("Dataset002_B", "../Dataset002_B", "leaves the data root"),
         ("Dataset002_B", "/etc", "leaves the data root"),
-        ('title = "Two sites"', 'title = "Two sites"\ncolor = "red"', "color: Extra inputs"),
+        ('title = "Two sites"', 'title = "Two sites"\ncolor = "red"', "unknown key 'color'"),
         ("version = 1", "version = [", "not valid TOML"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from clbench.errors import InputError
 from clbench.streams.load import load_stream
 from clbench.streams.stream import SPLITS
-from toy import write_class_stream, write_domain_stream
+from toy import write_class_stream, write_dataset, write_domain_stream
 
 REAL = {
     "acdc-groups": {"NOR": (20, 2, 6), "HCM": (20, 2, 6), "RV": (20, 2, 6), "MINF": (20, 2, 6), "DCM": (20, 2, 6)},
@@ -115,3 +115,36 @@ def test_a_card_that_does_not_fit_the_data_is_named(tmp_path, old, new, message)
     card.write_text(card.read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
         load_stream(str(card), data=tmp_path)
+
+
+def test_two_tasks_may_not_mean_different_images_by_one_case(tmp_path):
+    card = write_class_stream(tmp_path)
+    text = card.read_text().replace('kind = "class"', 'kind = "domain"')
+    for label, shift in (("disc", ""), ("rim", "gamma-inversion"), ("spot", "")):
+        text = text.replace(f'labels = ["{label}"]', f'shift = "{shift}"')
+    card.write_text(text)
+    with pytest.raises(InputError, match=r"tasks disc and rim .* read different images or labels as case case0"):
+        load_stream(str(card), data=tmp_path)
+
+
+def test_a_test_patient_of_one_task_may_not_train_another(tmp_path):
+    write_dataset(tmp_path / "Dataset001_All", 30, contrast=1.0, seed=1)
+    card = tmp_path / "leak.toml"
+    card.write_text(
+        'name = "leak"\nversion = 1\nkind = "domain"\ntitle = "x"\nlabels = { disc = 1, rim = 2, spot = 3 }\n'
+        '[data]\nlayout = "nnunet"\nroots = ["Dataset001_All"]\n'
+        "[plan.default]\ndims = 2\nspacing_mm = [0.0, 0.0, 0.0]\npatch_size = [16, 16]\n"
+        '[[tasks]]\nname = "all"\n[[tasks]]\nname = "half"\npart = [1, 2]\n'
+    )
+    with pytest.raises(InputError, match=r"patient .* is in split \w+ of task all and in \w+ of task half"):
+        load_stream(str(card), data=tmp_path)
+
+
+def test_folders_of_the_same_name_stay_apart(tmp_path):
+    for site in ("a", "b"):
+        write_dataset(tmp_path / site / "raw", 4, contrast=1.0, seed=1)
+    card = tmp_path / "two.toml"
+    text = write_domain_stream(tmp_path / "other", tasks=2).read_text()
+    text = text.replace('"Dataset001_Site"', '"a/raw"').replace('"Dataset002_Site"', '"b/raw"')
+    card.write_text(text)
+    assert len(load_stream(str(card), data=tmp_path).cases) == 8

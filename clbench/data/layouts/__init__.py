@@ -58,6 +58,20 @@ LAYOUTS: dict[str, LayoutSpec] = {
         "clbench.data.layouts.acdc:read",
         ("rename",),
     ),
+    "mnms": LayoutSpec(
+        "M&Ms: a table, {Training/Labeled,Validation,Testing}/<code>/{<code>_sa, <code>_sa_gt}.nii.gz, both 4-D",
+        "clbench.data.layouts.mnms:read",
+        ("rename", "group_by"),
+    ),
+    "harp": LayoutSpec(
+        "HarP hippocampus: {100,35}/ADNI_*.mnc and Labels_{100,35}_NIFTI/ADNI_*_{L,R}.nii",
+        "clbench.data.layouts.harp:read",
+        ("subsets",),
+    ),
+    "dryad": LayoutSpec(
+        "Dryad hippocampus: sNN/{sNN_t1w_standard_defaced_MNI, sNN_hippolabels_t1w_standard_{L,R}_MNI}.nii.gz",
+        "clbench.data.layouts.dryad:read",
+    ),
     "decathlon": LayoutSpec(
         "Medical Segmentation Decathlon: pairs listed in dataset.json",
         "clbench.data.layouts.decathlon:read",

@@ -25,7 +25,8 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
         options: ``rename``.
 
     Raises:
-        InputError: no patients, an unreadable Info.cfg, a frame or its mask missing, or a label without counterpart.
+        InputError: no patients, an unreadable Info.cfg, a frame or its mask missing, a mask too many, or a label
+            without counterpart.
 
     Source: Bernard et al. 2018, IEEE TMI 37(11):2514-2525.
     """
@@ -47,14 +48,21 @@ def _patient(folder: Path, values: Mapping[int, int]) -> list[Case]:
     patient = folder.name.lower()
     frames = [_frame(info, key, info_file) for key in ("ED", "ES")]
     if frames[0] == frames[1]:
-        raise InputError(f"{info_file}: ED and ES are both frame {frames[0]}")
+        raise InputError(f"{info_file}: ED and ES are both frame {frames[0]}; correct one")
     files = {stem.lower(): path for stem, path in nifti_files(folder).items()}
     cases = []
     for frame in frames:
         name = f"{patient}_frame{frame:02d}"
         image, mask = _needed(files, name, folder), _needed(files, f"{name}_gt", folder)
         cases.append(Case(name, patient, (image,), mask, values, group=_entry(info, "Group", info_file)))
+    _refuse_extra_masks(files, {case.mask for case in cases}, info_file)
     return cases
+
+
+def _refuse_extra_masks(files: Mapping[str, Path], used: set[Path], info_file: Path) -> None:
+    for stem, path in files.items():
+        if stem.endswith("_gt") and path not in used:
+            raise InputError(f"{path}: mask is of no frame that {info_file.name} names; correct that or move it away")
 
 
 def _info(path: Path) -> dict[str, str]:
@@ -62,14 +70,16 @@ def _info(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})") from None
+        raise InputError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not text'}); copy or download it again"
+        ) from None
     pairs = (line.partition(":") for line in lines if ":" in line)
     return {key.strip().lower(): value.strip() for key, _, value in pairs}
 
 
 def _entry(info: Mapping[str, str], key: str, path: Path) -> str:
     if not info.get(key.lower()):
-        raise InputError(f"{path}: has no line '{key}: ...'")
+        raise InputError(f"{path}: has no line '{key}: ...'; copy or download it again")
     return info[key.lower()]
 
 

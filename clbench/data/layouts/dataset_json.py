@@ -22,9 +22,9 @@ def load(root: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); copy or download it again") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: is not valid JSON ({error})") from None
+        raise InputError(f"{path}: is not valid JSON ({error}); repair or download it again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: must hold a JSON object")
     return content

@@ -41,7 +41,9 @@ def entries(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise InputError(f"{folder}: folder cannot be listed ({error.strerror or error})") from None
+        raise InputError(
+            f"{folder}: folder cannot be listed ({error.strerror or error}); complete the download"
+        ) from None
 
 
 def macos_trap(folder: Path, root: Path) -> tuple[Trap, ...]:

@@ -41,6 +41,21 @@ def map_labels(
     return mapped
 
 
+def one_label(labels: Mapping[str, int], where: Path) -> dict[int, int]:
+    """Raw mask value -> the stream's only label for every value but 0, for data sets whose parts are merged.
+
+    Args:
+        labels: name -> value of the stream.
+        where: folder of the data set, for messages.
+
+    Raises:
+        InputError: the stream has other than one label.
+    """
+    if len(labels) != 1:
+        raise InputError(f"{where}: these masks hold one label, the stream has {len(labels)}: {', '.join(labels)}")
+    return {0: 0, **dict.fromkeys(range(1, 256), next(iter(labels.values())))}
+
+
 def _check_rename(raw: Mapping[int, str], labels: Mapping[str, int], rename: Mapping[str, str]) -> None:
     sources = {_fold(name) for name in raw.values()}
     targets = {_fold(name) for name in labels} | {BACKGROUND}

@@ -72,22 +72,26 @@ def _images(folder: Path, count: int) -> dict[str, dict[int, Path]]:
     for stem, path in nifti_files(folder).items():
         match = _CHANNEL.fullmatch(stem)
         if match is None:
-            raise InputError(f"{path}: image name does not end in a channel such as _0000")
+            raise InputError(f"{path}: image name does not end in a channel such as _0000; rename it")
         found.setdefault(match["case"], {})[int(match["channel"])] = path
     for case, files in found.items():
         for channel in sorted(files.keys() ^ set(range(count))):
             problem = "is not in dataset.json" if channel in files else "is missing"
-            raise InputError(f"{folder}: channel file {case}_{channel:04d} {problem} ({count} channels expected)")
+            mend = "remove it" if channel in files else "complete the download"
+            raise InputError(
+                f"{folder}: channel file {case}_{channel:04d} {problem} ({count} channels expected); {mend}"
+            )
     return found
 
 
-def _check_partners(images: Mapping[str, Any], masks: Mapping[str, Path], root: Path) -> None:
+def _check_partners(images: Mapping[str, Mapping[int, Path]], masks: Mapping[str, Path], root: Path) -> None:
     if not masks:
-        raise InputError(f"{root / 'labelsTr'}: holds no mask")
+        raise InputError(f"{root / 'labelsTr'}: holds no mask; complete the download")
     for name in sorted(images.keys() ^ masks.keys()):
         if name in images:
-            raise InputError(f"{root / 'imagesTr'}: image {name} has no mask in labelsTr")
-        raise InputError(f"{masks[name]}: mask has no image {name}_0000 in imagesTr")
+            image = images[name][min(images[name])]
+            raise InputError(f"{image}: image {name} has no mask in labelsTr; add the mask or remove the image")
+        raise InputError(f"{masks[name]}: mask has no image {name}_0000 in imagesTr; add the image or remove the mask")
 
 
 def _traps(root: Path, content: Mapping[str, Any], count: int) -> tuple[Trap, ...]:

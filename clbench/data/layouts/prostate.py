@@ -9,6 +9,7 @@ from typing import Any
 
 from clbench.data.case import Case, Listing, Trap
 from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.labels import one_label
 from clbench.errors import InputError, unknown
 
 SITES = ("RUNMC", "BMC", "I2CVB", "UCL", "BIDMC", "HK")
@@ -31,10 +32,7 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
 
     Source: Liu, Dou, Yu, Heng 2020, arXiv 2002.03366 and 2007.02035 (collection of NCI-ISBI 2013, I2CVB, PROMISE12).
     """
-    if len(labels) != 1:
-        raise InputError(f"{root}: these masks hold one label, the stream has {len(labels)}: {', '.join(labels)}")
-    # RUNMC and BMC number two zones; published work takes > 0
-    values = {0: 0, **dict.fromkeys(range(1, 256), next(iter(labels.values())))}
+    values = one_label(labels, root)  # RUNMC and BMC number two zones; published work takes > 0
     cases: list[Case] = []
     traps: list[Trap] = list(macos_trap(root, root)) if root.is_dir() else []
     for site in options.get("sites", SITES):
@@ -63,7 +61,7 @@ def _pairs(folder: Path, site: str) -> dict[int, tuple[Path, Path]]:
     images = _numbered(files, _IMAGE)
     masks = _numbered(files, _MASK)
     if not images:
-        raise InputError(f"{folder}: site {site} has no CaseNN.nii.gz")
+        raise InputError(f"{folder}: site {site} has no CaseNN.nii.gz; complete the download")
     for number in sorted(images.keys() ^ masks.keys()):
         lone = images.get(number) or masks[number]
         lacks = "mask CaseNN_segmentation.nii.gz" if number in images else "image CaseNN.nii.gz"

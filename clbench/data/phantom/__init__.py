@@ -34,7 +34,23 @@ def _prostate(root: Path) -> None:
     write(root)
 
 
-PHANTOMS: dict[str, PhantomSpec] = {"prostate-saml": PhantomSpec(version=1, write=_prostate)}
+def _hippocampus(root: Path) -> None:
+    from clbench.data.phantom.hippocampus import write
+
+    write(root)
+
+
+def _cardiac(root: Path) -> None:
+    from clbench.data.phantom.cardiac import write
+
+    write(root)
+
+
+PHANTOMS: dict[str, PhantomSpec] = {
+    "prostate-saml": PhantomSpec(version=1, write=_prostate),
+    "mnms": PhantomSpec(version=1, write=_cardiac),
+    "hippocampus": PhantomSpec(version=1, write=_hippocampus),
+}
 
 
 def ensure(layout: str, cache: Path) -> Path:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.data.phantom.shapes import Array, Grid, ellipsoid, paint, shell
+from clbench.data.phantom.scene import Scene
+from clbench.data.phantom.shapes import Array, Grid, ellipsoid, shell
 from clbench.data.phantom.texture import smooth_noise
 
 # proton density and effective T2 in ms; fat's is long because fast spin echoes keep it bright
@@ -110,7 +111,7 @@ def paint_pelvis(
     Args:
         rng: source of textures and irregular outlines.
         patient: the anatomy.
-        grid: voxels.
+        grid: voxels; x to the patient's left, y posterior, z superior.
         signal: tissue name -> signal.
 
     Returns:
@@ -123,22 +124,12 @@ def paint_pelvis(
     return scene.canvas, zones
 
 
-class _Scene:
-    """A canvas with the textures that several tissues share."""
+class _Scene(Scene):
+    """A pelvis on canvas."""
 
     def __init__(self, rng: np.random.Generator, patient: Patient, grid: Grid, signal: Mapping[str, float]) -> None:
-        self.rng, self.patient, self.grid, self.signal = rng, patient, grid, signal
-        self.width = grid.spacing_mm[0]
-        self.fine = smooth_noise(rng, grid, (1.3, 1.3, 3.0))
-        self.coarse = smooth_noise(rng, grid, (4.5, 4.5, 6.0))
-        self.outline = smooth_noise(rng, grid, 11.0)
-        self.canvas = signal["fat"] * (1.0 + 0.07 * self.fine + 0.09 * self.coarse)
-
-    def _textured(self, tissue: str, fine: float, coarse: float = 0.0) -> Array:
-        return self.signal[tissue] * (1.0 + fine * self.fine + coarse * self.coarse)
-
-    def _paint(self, distance: Array, value: Array | float, opacity: Array | float = 1.0) -> None:
-        paint(self.canvas, distance, value, self.width, opacity)
+        super().__init__(rng, grid, signal, background="fat")
+        self.patient = patient
 
     def _oval(self, x: float, y: float, radius_x: float, radius_y: float, angle_deg: float = 0.0) -> Array:
         """An irregular cylinder along z in the surroundings, which scale with the patient's build."""
@@ -149,19 +140,19 @@ class _Scene:
     def paint_surroundings(self) -> None:
         """Muscles, bones, bladder, seminal vesicles and the veins beside the gland."""
         streaks = np.clip(1.2 * self.fine - 1.1, 0.0, 1.0)  # fat between the bundles
-        muscle = self._textured("muscle", 0.12, 0.1) + 0.35 * streaks * self.signal["fat"]
+        muscle = self.textured("muscle", 0.12, 0.1) + 0.35 * streaks * self.signal["fat"]
         for side in (-1.0, 1.0):
-            self._paint(self._oval(side * 58, 76, 46, 24, side * -20), muscle)
-            self._paint(self._oval(side * 53, 4, 12, 34, side * 10), muscle)
+            self.paint(self._oval(side * 58, 76, 46, 24, side * -20), muscle)
+            self.paint(self._oval(side * 53, 4, 12, 34, side * 10), muscle)
             self._paint_bone(self._oval(side * 76, -4, 15, 30, side * 8), 2.5)
-        self._paint(self._oval(0, -70, 60, 7), muscle)
+        self.paint(self._oval(0, -70, 60, 7), muscle)
         self._paint_pubis()
         self._paint_bladder()
         self._paint_levator(muscle)
 
     def _paint_bone(self, distance: Array, cortex_mm: float, opacity: Array | float = 1.0) -> None:
-        self._paint(distance, self.signal["cortex"], opacity)
-        self._paint(distance + cortex_mm, self._textured("marrow", 0.08, 0.12), opacity)
+        self.paint(distance, self.signal["cortex"], opacity)
+        self.paint(distance + cortex_mm, self.textured("marrow", 0.08, 0.12), opacity)
 
     def _paint_pubis(self) -> None:
         """The pubic bones lie in front of the lower half and fade out above."""
@@ -174,12 +165,12 @@ class _Scene:
         top = z + self.patient.radii[2]
         radii = (32 * self.patient.bladder, 24 * self.patient.bladder, 17 * self.patient.bladder)
         bladder = ellipsoid(self.grid, (x, y - 12.0, top + 11.0), radii) + 1.0 * self.outline
-        self._paint(bladder, self._textured("wall", 0.05))
-        self._paint(bladder + 3.0, self.signal["urine"])
+        self.paint(bladder, self.textured("wall", 0.05))
+        self.paint(bladder + 3.0, self.signal["urine"])
         for side in (-1.0, 1.0):
             center = (x + side * 13, y + 0.75 * self.patient.radii[1], top + 2.0)
             vesicle = ellipsoid(self.grid, center, (14.0, 5.5, 6.5), side * -12) + self.outline
-            self._paint(vesicle, self._textured("vesicle", 0.28))
+            self.paint(vesicle, self.textured("vesicle", 0.28))
 
     def _paint_levator(self, muscle: Array) -> None:
         """A thin sling of muscle around gland and rectum, in the lower half only."""
@@ -189,7 +180,7 @@ class _Scene:
         sling = ellipsoid(self.grid, center, radii) + 3.0 * self.outline
         beside = np.clip((np.abs(self.grid.coordinates[0] - x) - 8.0) / 12.0, 0.0, 1.0)  # open in front and behind
         below = np.clip(0.5 - (self.grid.coordinates[2] - z - 2.0) / 14.0, 0.0, 1.0)
-        self._paint(shell(sling, 3.0), muscle, 0.8 * below * beside)
+        self.paint(shell(sling, 3.0), muscle, 0.8 * below * beside)
 
     def paint_rectum(self) -> Array:
         """Wall and contents; returns the distance to the outer wall."""
@@ -198,10 +189,10 @@ class _Scene:
         bend = y + 0.004 * height**2  # follows the sacrum: farther back above and below
         radius_x, radius_y = self.patient.rectum_radii
         wall = ellipsoid(self.grid, (x, bend, 0.0), (radius_x, radius_y, np.inf)) + 0.7 * self.outline
-        self._paint(wall, self._textured("wall", 0.1))
+        self.paint(wall, self.textured("wall", 0.1))
         gas = np.clip(0.5 + 4.0 * (self.patient.gas - 0.5) + 0.8 * self.coarse, 0.0, 1.0)
-        stool = self._textured("stool", 0.15, 0.1)
-        self._paint(wall + 3.0, stool + gas * (self.signal["air"] - stool))
+        stool = self.textured("stool", 0.15, 0.1)
+        self.paint(wall + 3.0, stool + gas * (self.signal["air"] - stool))
         return wall
 
     def _unit(self, center: tuple[float, float, float], radii: tuple[float, float, float]) -> Array:
@@ -223,11 +214,11 @@ class _Scene:
         gland = np.maximum(self._unit((0, 0, 0), (1, 1, 1)) + 1.3 * self.outline, 1.0 - rectum)
         veins = np.clip(0.9 * self.coarse + 0.6 * self.fine - 0.3, 0.0, 1.0)
         beside = np.maximum(gland - 7.0, 1.0 - rectum)
-        self._paint(beside, self._textured("vein", 0.1), 0.75 * veins)
-        self._paint(gland, self._textured("stroma", 0.05))  # what stays visible of it is the capsule
-        self._paint(gland + 1.5, self._textured("peripheral", 0.09, 0.08))
+        self.paint(beside, self.textured("vein", 0.1), 0.75 * veins)
+        self.paint(gland, self.textured("stroma", 0.05))  # what stays visible of it is the capsule
+        self.paint(gland + 1.5, self.textured("peripheral", 0.09, 0.08))
         if self.patient.lesion is not None:
-            self._paint(self._unit(self.patient.lesion, (0.2, 0.24, 0.26)), self.signal["lesion"], 0.85)
+            self.paint(self._unit(self.patient.lesion, (0.2, 0.24, 0.26)), self.signal["lesion"], 0.85)
         inner = self._paint_transition_zone(gland)
         zones = np.where(gland < 0, np.where(inner < 0, TRANSITION, PERIPHERAL), 0)
         return zones.astype(np.uint8)
@@ -237,8 +228,8 @@ class _Scene:
         inner = self._unit((0, -0.18, 0.12), (0.7 * size, 0.68 * size, 0.84 * size)) + 0.8 * self.outline
         inner = np.maximum(inner, gland + 2.0)
         nodules = smooth_noise(self.rng, self.grid, (3.2, 3.2, 4.5))
-        self._paint(inner, self.signal["stroma"])
-        self._paint(inner + 1.2, self.signal["transition"] * np.clip(1.0 + 0.3 * nodules + 0.08 * self.fine, 0.4, 2.0))
-        self._paint(np.maximum(self._unit((0, -0.85, 0.1), (0.42, 0.3, 0.8)), gland + 0.5), self.signal["stroma"], 0.8)
-        self._paint(self._unit((0, -0.05, -0.25), (0.08, 0.1, 0.5)), self.signal["vesicle"], 0.7)
+        self.paint(inner, self.signal["stroma"])
+        self.paint(inner + 1.2, self.signal["transition"] * np.clip(1.0 + 0.3 * nodules + 0.08 * self.fine, 0.4, 2.0))
+        self.paint(np.maximum(self._unit((0, -0.85, 0.1), (0.42, 0.3, 0.8)), gland + 0.5), self.signal["stroma"], 0.8)
+        self.paint(self._unit((0, -0.05, -0.25), (0.08, 0.1, 0.5)), self.signal["vesicle"], 0.7)
         return inner

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.data.phantom.files import write_nifti
+from clbench.data.phantom.files import Affine, scanner_affine, write_macos_twin, write_nifti
 from clbench.data.phantom.pelvis import draw_patient, paint_pelvis, t2_weighted
 from clbench.data.phantom.shapes import Array
 from clbench.data.phantom.sites import SITES, Site
 from clbench.data.phantom.texture import bias_field, blur, endorectal_field, rician
 from clbench.seeding import numpy_generator
-
-Affine = NDArray[np.float64]
 
 
 def write(root: Path, seed: int = 0) -> None:
@@ -33,14 +31,14 @@ def write(root: Path, seed: int = 0) -> None:
         (root / site.name).mkdir()
         for number in site.numbers:
             write_case(root, site, number, seed)
-    (root / "HK" / "._Case00.nii.gz").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        ")
+    write_macos_twin(root / "HK" / "Case00.nii.gz")
 
 
 def write_case(root: Path, site: Site, number: int, seed: int = 0) -> None:
     """Write the image and the mask of one case into the site's folder."""
     image, zones = scan(site, number, seed)
     mask = zones if site.two_zones else (zones > 0).astype(np.uint8)
-    affine = _affine(site)
+    affine = scanner_affine(site.grid, site.tilt_deg)
     stem = root / site.name / f"Case{number:02d}"
     write_nifti(stem.with_suffix(".nii.gz"), image, affine)
     ending = "_Segmentation" if site.capital else "_segmentation"
@@ -79,17 +77,6 @@ def _acquire(
     noisy = rician(rng, seen * field, site.noise)
     stored: NDArray[Any] = np.clip(np.rint(gain * noisy), 0, 32767).astype(site.dtype)
     return stored
-
-
-def _affine(site: Site) -> Affine:
-    """Voxel to RAS millimetres: x runs to the left, y to the back, as scanners write; the origin is in the middle."""
-    tilt = np.deg2rad(site.tilt_deg)
-    to_ras = np.diag([-1.0, -1.0, 1.0])
-    rotation = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
-    affine = np.eye(4)
-    affine[:3, :3] = to_ras @ rotation @ np.diag(site.grid.spacing_mm)
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(site.grid.shape) - 1) / 2)
-    return affine
 
 
 def _rounded(affine: Affine, decimals: int | None) -> Affine:

@@ -17,7 +17,7 @@ class Grid:
     """Voxel centres of a volume whose middle is the origin.
 
     Attributes:
-        shape: voxels along x (to the patient's left), y (posterior) and z (superior).
+        shape: voxels along x, y and z; which way they run is up to the anatomy.
         spacing_mm: voxel size along the same axes.
     """
 

@@ -67,10 +67,10 @@ def endorectal_field(grid: Grid, center: tuple[float, float, float], gain: float
     return np.asarray(1.0 + gain * (1.0 + squared) ** -1.5)
 
 
-def blur(signal: Array, grid: Grid, fwhm_mm: float) -> Array:
-    """In-plane point spread of the given full width at half maximum; slices, excited one by one, stay apart."""
-    in_plane = [fwhm_mm / 2.3548 / step for step in grid.spacing_mm[:2]]
-    blurred: Array = ndimage.gaussian_filter(signal, [*in_plane, 0.0], mode="nearest", truncate=3.0)
+def blur(signal: Array, grid: Grid, fwhm_mm: float, axes: tuple[int, ...] = (0, 1)) -> Array:
+    """Point spread of the given full width at half maximum; by default slices, excited one by one, stay apart."""
+    sigmas = [fwhm_mm / 2.3548 / step if axis in axes else 0.0 for axis, step in enumerate(grid.spacing_mm)]
+    blurred: Array = ndimage.gaussian_filter(signal, sigmas, mode="nearest", truncate=3.0)
     return blurred
 
 

@@ -1,0 +1,129 @@
+"""M&Ms short-axis cine MRI: one 4-D series per patient, its two annotated frames named in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clbench.data.case import Case, Listing, Trap
+from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.labels import map_labels
+from clbench.data.layouts.mnms_table import Row, find_table, read_table
+from clbench.errors import InputError, unknown
+
+RAW_LABELS = {0: "background", 1: "lv", 2: "myocardium", 3: "rv"}
+LABELED = ("Training/Labeled", "Validation", "Testing")
+UNLABELED = "Training/Unlabeled"
+GROUPINGS = ("vendor", "centre")
+_MOST_NAMED = 10
+
+
+def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> Listing:
+    """List two cases per labeled patient, ``<code>_ED`` and ``<code>_ES``, whose channel is the frame.
+
+    Args:
+        root: folder that holds the table, ``Training``, ``Validation`` and ``Testing``.
+        labels: the stream's labels; raw names are ``lv`` (cavity), ``myocardium`` and ``rv`` (cavity).
+        options: ``rename``; ``group_by`` is ``vendor`` (A to D, the default) or ``centre`` (1 to 5).
+
+    Raises:
+        InputError: a folder, a table row, a frame number, an image or a mask is missing, or a label has no counterpart.
+
+    Source: Campello et al. 2021, IEEE TMI 40(12):3543-3554.
+    """
+    values = map_labels(RAW_LABELS, labels, options.get("rename", {}), root)
+    group_by = options.get("group_by", GROUPINGS[0])
+    if group_by not in GROUPINGS:
+        raise unknown("group_by", str(group_by), GROUPINGS)
+    table, traps = find_table(root)
+    rows, more_traps = read_table(table)
+    labeled, unlabeled = _patients(root)
+    _refuse_mismatch(rows, labeled, unlabeled, table)
+    cases = [case for code, folder in labeled.items() for case in _cases(rows[code], folder, group_by, values, table)]
+    every = (*traps, *more_traps, *_traps(root, rows, labeled, unlabeled, table))
+    return Listing(tuple(sorted(cases, key=lambda case: case.case_id)), every)
+
+
+def _patients(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Code -> folder of the labeled and of the unlabeled patients."""
+    labeled: dict[str, Path] = {}
+    for name in LABELED:
+        folder = _subfolder(root, name)
+        if folder is None:
+            raise InputError(f"{root}: no folder {name}; complete the download")
+        for path in _folders(folder):
+            twin = labeled.setdefault(path.name, path)
+            if twin != path:
+                raise InputError(f"{path}: patient is in {twin.parent.relative_to(root)} too; keep one of them")
+    spare = _subfolder(root, UNLABELED)
+    unlabeled = {path.name: path for path in (_folders(spare) if spare else [])}
+    for code in labeled.keys() & unlabeled.keys():
+        raise InputError(f"{unlabeled[code]}: patient is in {labeled[code].parent.relative_to(root)} too; keep one")
+    return labeled, unlabeled
+
+
+def _subfolder(root: Path, name: str) -> Path | None:
+    """The folder of that name, ignoring case, or None."""
+    for part in name.split("/"):
+        found = [path for path in _folders(root) if path.name.casefold() == part.casefold()]
+        if not found:
+            return None
+        root = found[0]
+    return root
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in entries(folder) if path.is_dir()]
+
+
+def _refuse_mismatch(
+    rows: Mapping[str, Row], labeled: Mapping[str, Path], unlabeled: Mapping[str, Path], table: Path
+) -> None:
+    if without_row := sorted(labeled.keys() - rows.keys()):
+        raise InputError(f"{table}: has no row for the patients {_named(without_row)}; take the complete table")
+    if without_folder := sorted(rows.keys() - labeled.keys() - unlabeled.keys()):
+        raise InputError(
+            f"{table}: lists patients that have no folder: {_named(without_folder)}; "
+            "complete the download or delete their rows"
+        )
+
+
+def _named(codes: list[str]) -> str:
+    return ", ".join(codes[:_MOST_NAMED]) + (f" and {len(codes) - _MOST_NAMED} more" if codes[_MOST_NAMED:] else "")
+
+
+def _cases(row: Row, folder: Path, group_by: str, values: Mapping[int, int], table: Path) -> list[Case]:
+    files = {stem.casefold(): path for stem, path in nifti_files(folder).items()}
+    image, mask = (_needed(files, f"{row.code}{ending}", folder) for ending in ("_sa", "_sa_gt"))
+    if None in row.frames.values():
+        lacking = " and ".join(key for key, frame in row.frames.items() if frame is None)
+        raise InputError(f"{table}: labeled patient {row.code} has no frame number {lacking}; fill it in")
+    if row.frames["ED"] == row.frames["ES"]:
+        raise InputError(f"{table}: ED and ES of patient {row.code} are both frame {row.frames['ED']}; correct one")
+    group = row.vendor if group_by == "vendor" else row.centre
+    return [
+        Case(f"{row.code}_{key}", row.code, (image,), mask, values, group=group, channel=frame)
+        for key, frame in row.frames.items()
+    ]
+
+
+def _needed(files: Mapping[str, Path], stem: str, folder: Path) -> Path:
+    if stem.casefold() not in files:
+        raise InputError(f"{folder}: {stem}.nii.gz is missing; complete the download")
+    return files[stem.casefold()]
+
+
+def _traps(
+    root: Path, rows: Mapping[str, Row], labeled: Mapping[str, Path], unlabeled: Mapping[str, Path], table: Path
+) -> Iterable[Trap]:
+    yield Trap("4d-series", ", ".join(LABELED), f"frames ED and ES of {len(labeled)} patients read as two cases each")
+    yield Trap("label-order", ", ".join(LABELED), "1 lv, 2 myocardium, 3 rv, unlike ACDC; mapped by name")
+    if unlabeled:
+        yield Trap("unlabeled-patients", UNLABELED, f"{len(unlabeled)} patients skipped; their masks are empty")
+    frameless = sum(None in row.frames.values() for code, row in rows.items() if code in unlabeled)
+    if frameless:
+        yield Trap("missing-frames", table.name, f"{frameless} unlabeled patients have no ED or ES; not needed")
+    parents = {folder.parent for folder in labeled.values()}
+    for folder in sorted({root, *parents, *labeled.values()}):
+        yield from macos_trap(folder, root)

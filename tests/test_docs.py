@@ -1,0 +1,225 @@
+"""The documentation is true: options, defaults, cards, budgets and metrics are those of the code."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import numpy as np
+import pytest
+
+from clbench.config import Experiment, RunConfig, Training, preset_values, presets
+from clbench.continual import METRIC_KEYS, continual_metrics
+from clbench.data import augment
+from clbench.data.layouts import LAYOUTS
+from clbench.data.shifts import SHIFTS
+from clbench.strategies import STRATEGIES
+from clbench.strategies.compose import RUN_ARGUMENTS, options_of, parse_strategy
+from clbench.streams.card import Card, DataCard, TaskCard
+from doc_pages import CARDS, PAGES, read, section, sections, table
+from source_tree import ROOT
+
+LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+# Strategies.
+
+
+def test_every_strategy_has_a_section_and_no_other_thing_does():
+    assert set(sections(read("strategies"))) == set(STRATEGIES)
+
+
+def limits(annotation: Any) -> str:
+    """The column 'values' of an option."""
+    choices = annotation if get_origin(annotation) is not None else None
+    if hasattr(annotation, "__metadata__"):
+        found = [item for field in annotation.__metadata__ for item in field.metadata]
+        signs = [(LIMITS[name], getattr(item, name)) for item in found for name in LIMITS if hasattr(item, name)]
+        return ", ".join(f"{sign} {value}" for sign, value in signs)
+    return ", ".join(f"`{choice}`" for choice in get_args(choices)) if choices else "names, joined by commas"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_option_is_there_with_its_default_and_its_limits(name: str):
+    spec = STRATEGIES[name]
+    signature = inspect.signature(spec.load(), eval_str=True).parameters if spec.plugin else {}
+    expected = [
+        [f"`{option}`", f"`{options_of(name, {})[option]}`", limits(parameter.annotation)]
+        for option, parameter in signature.items()
+        if option not in RUN_ARGUMENTS
+    ]
+    text = sections(read("strategies"))[name]
+    assert [row[:3] for row in table(text) if row[0][0] == "`"] == expected
+    assert ("Options: none" in text) == (not expected)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_names_source_equation_and_cost(name: str):
+    text = sections(read("strategies"))[name]
+    assert all(re.search(rf"^- {what}", text, flags=re.MULTILINE) for what in ("Source|Differs", "Equation"))
+    assert re.search(r"memory|Cost", text, flags=re.IGNORECASE)
+
+
+@pages
+def test_combinations_of_strategies_fit_together(page: Path):
+    for text in re.findall(r"`(\w+(?:\+\w+)+)`", page.read_text(encoding="utf-8")):
+        assert parse_strategy(text)
+
+
+# Streams.
+
+
+def facts(card: Card) -> list[str]:
+    """What a section says of its card."""
+    sources = [card.data] if card.data else [task.data for task in card.tasks if task.data]
+    labels = ", ".join(f"{name} ({value})" for name, value in card.labels.items())
+    plans = [
+        f"| plan `{name}` | {plan.dims}-D, spacing {joined(plan.spacing_mm)}, patch {joined(plan.patch_size)}, "
+        f"mirror {' '.join(map(str, plan.mirror_axes))}, rotation {plan.rotation_deg:g} |"
+        for name, plan in card.plan.items()
+    ]
+    addresses = re.findall(r"https?://[^ ,]+", card.about["url"])
+    return [
+        f"{card.title}.\n",
+        *(f"<{address}>" for address in addresses),
+        *(f"| {key} | {card.about[key]} |" for key in ("licence", "citation")),
+        *(f"`{source.layout}`" for source in sources),
+        *(f"`{folder}`" for source in sources for folder in source.roots),
+        f"| labels | {labels} |",
+        *plans,
+    ]
+
+
+def joined(numbers: tuple[float, ...]) -> str:
+    return " × ".join(f"{number:g}" for number in numbers)
+
+
+def test_every_shipped_stream_has_a_section_and_no_other_thing_does():
+    assert set(sections(read("streams"))) == set(CARDS)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_stream_is_described_as_its_card_has_it(name: str):
+    text = sections(read("streams")).get(name, "")
+    assert [fact for fact in facts(CARDS[name]) if fact not in text] == []
+
+
+def test_the_list_of_streams_is_that_of_the_cards():
+    expected = {
+        f"`{name}`": [card.kind, ", ".join(task.name for task in card.tasks), "yes" if card.phantom else "no"]
+        for name, card in CARDS.items()
+    }
+    found = {row[0]: row[1:] for row in table(read("streams").split("\n## ")[0]) if row[0][0] == "`"}
+    assert found == expected
+
+
+def test_every_shift_is_explained():
+    rows = table(sections(read("streams"))["hippocampus-shifts"])
+    assert {row[0].strip("`") for row in rows if row[0][:1] == "`"} == set(SHIFTS)
+
+
+def test_every_trap_is_explained():
+    named = {
+        row[0].strip("`") for text in read("streams").split("| trap |")[1:] for row in table(text.split("\n\n")[0])
+    }
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "clbench" / "data").rglob("*.py")]
+    made = {kind for text in sources for kind in re.findall(r"Trap\(\s*\"([a-z0-9-]+)\"", text)}
+    check = (ROOT / "clbench" / "data" / "check.py").read_text(encoding="utf-8")
+    made |= set(re.findall(r"^        \"([a-z0-9-]+)\": ", check, flags=re.MULTILINE))
+    assert {name for name in named if re.fullmatch("[a-z0-9-]*[a-z]", name)} == made
+
+
+# Protocol.
+
+
+def test_presets_have_the_values_of_their_files():
+    head, _, *rows = table(section(read("protocol"), "Presets"))
+    names = [cell.strip("`") for cell in head[1:-1]]
+    assert set(names) == set(presets())
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, *cells, _ in rows:
+        for name, cell in zip(names, cells, strict=True):
+            found[name][key] = cell if cell.isalpha() and cell not in ("true", "false") else json.loads(cell)
+    for name in names:
+        values = preset_values(name)
+        expected = {f"`{key}`": value for key, value in values["training"].items()}
+        for dims in (2, 3):
+            expected |= {f"{dims}-D: `{key}`": value for key, value in values[f"dims{dims}"].items()}
+        assert found[name] == expected
+
+
+def test_augmentation_has_the_chances_and_ranges_of_the_code():
+    rows = {row[0]: " ".join(row[1:]) for row in table(section(read("protocol"), "Augmentation"))[2:]}
+    expected = {
+        "rotation": [augment.ROTATION],
+        "scaling": [augment.SCALING, *augment.SCALE_RANGE],
+        "Gaussian noise": [augment.NOISE, *augment.NOISE_STD],
+        "Gaussian blur": [augment.BLUR, augment.PER_CHANNEL, *augment.BLUR_SIGMA],
+        "brightness": [augment.BRIGHTNESS, *augment.FACTOR_RANGE],
+        "contrast": [augment.CONTRAST, *augment.FACTOR_RANGE],
+        "low resolution": [augment.LOW_RESOLUTION, augment.PER_CHANNEL, *augment.ZOOM_RANGE],
+        "gamma of the negative": [augment.INVERTED_GAMMA, *augment.GAMMA_RANGE],
+        "gamma": [augment.GAMMA, *augment.GAMMA_RANGE],
+        "mirroring": [augment.MIRROR],
+    }
+    assert {name: [float(n) for n in re.findall(r"(?<!-)\b[\d.]+\b(?!-D)", rows[name])] for name in rows} == expected
+
+
+REFERENCES = {"single": np.full(3, 0.5), "naive": np.full((4, 3), 0.5), "joint": np.full(3, 0.5)}
+
+
+def undefined(**fields: Any) -> set[str]:
+    """Metrics that are n/a for a matrix of scores that are all there."""
+    return {key for key, value in continual_metrics(np.full((4, 3), 0.5), **fields).items() if value is None}
+
+
+def test_metrics_are_all_there_in_order_with_the_run_they_need():
+    text = section(read("protocol"), "Continual-learning metrics")
+    expected = [
+        [f"`{key}`", *(f"`{name}`" for name in REFERENCES if key in undefined(**REFERENCES | {name: None}))]
+        for key in METRIC_KEYS
+    ]
+    assert [[row[0], *([row[2]] if row[2] else [])] for row in table(text)[2:]] == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "fields"),
+    [("class", {"kind": "class"}), ("`joint`", {"regime": "joint"}), ("`single`", {"regime": "single"})],
+)
+def test_what_is_not_available_is_what_the_code_leaves_out(run: str, fields: dict[str, str]):
+    (row,) = (row for row in table(section(read("protocol"), "What is n/a")) if row[0].startswith(run))
+    named = set(re.findall(r"`(\w+)`", row[1]))
+    assert (set(METRIC_KEYS) - named if "all but" in row[1] else named) == undefined(**fields, **REFERENCES)
+
+
+def test_the_identity_is_what_the_hash_covers():
+    text = section(read("protocol"), "Identity")
+    covered = {name for row in table(text)[2:] for name in re.findall(r"`(\w+)`", row[0])}
+    assert covered == set(Experiment.model_fields)
+    (line,) = re.findall(r"Not part of it: (.*?)\.", text)
+    assert set(re.findall(r"`(\w+)`", line)) == set(RunConfig.model_fields) - covered - {"phantom"}
+
+
+# Cards of one's own.
+
+
+@pytest.mark.parametrize(("heading", "model"), [("key of a task", TaskCard), ("key of a data table", DataCard)])
+def test_every_key_of_a_card_is_explained(heading: str, model: type[TaskCard | DataCard]):
+    text = read("add-a-stream").split(f"| {heading} |")[1].split("\n\n")[0]
+    named = {row[0].strip("`") for row in table(text) if row[0][:1] == "`"}
+    assert named == set(model.model_fields) - {"name"}
+
+
+def test_every_layout_is_named():
+    (row,) = (row for row in table(read("add-a-stream")) if row[0] == "`layout`")
+    assert set(re.findall(r"`([a-z-]+)`", row[1])) == set(LAYOUTS)
+
+
+def test_every_training_value_can_be_set_as_the_protocol_says():
+    named = {name for row in table(section(read("protocol"), "Presets")) for name in re.findall(r"`(\w+)`", row[0])}
+    assert named == set(Training.model_fields)

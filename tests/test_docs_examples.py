@@ -1,0 +1,177 @@
+"""What the documentation tells people to type works: commands can be given, examples run, cards find their data."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer.main
+
+import clbench
+from clbench import cli
+from clbench.catalog import KINDS
+from clbench.config import make_config
+from clbench.data.layouts import LAYOUTS
+from clbench.experiment import run_config
+from clbench.networks import NETWORKS
+from clbench.networks.topology import unet_topology
+from clbench.strategies import STRATEGIES
+from clbench.strategies.spec import StrategySpec
+from clbench.streams.card import parse_card
+from clbench.streams.load import load_stream
+from doc_pages import CARDS, PAGES, blocks, read
+from source_tree import ROOT
+from toy import toy_config, write_class_stream, write_dataset
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+def command_lines(text: str) -> list[list[str]]:
+    """The words behind ``clbench`` of every command line: in code blocks, loops unrolled, and in running text."""
+    lines = [line for block in blocks(text, "bash") for line in unrolled(block)]
+    inline = re.findall(r"`(clbench [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [words[1:] for line in [*lines, *inline] if (words := shlex.split(line, comments=True))[:1] == ["clbench"]]
+
+
+def unrolled(block: str) -> list[str]:
+    loop = re.search(r"for (\w+) in (.+); do\n(.*)done\n", block, flags=re.DOTALL)
+    if not loop:
+        return block.splitlines()
+    turns = [loop[3].replace(f"${loop[1]}", value) for value in loop[2].split()]
+    return (block[: loop.start()] + "".join(turns) + block[loop.end() :]).splitlines()
+
+
+def parse(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """Command and its parameters, as Typer reads them; nothing is run."""
+    words = [word for word in words if word not in ("--debug", "...")]
+    command, path = typer.main.get_command(cli.app), ""
+    context = command.make_context("clbench", list(words), resilient_parsing=words[:1] == ["--help"])
+    while hasattr(command, "commands") and words[:1] != ["--help"]:
+        name, command, words = command.resolve_command(context, words)
+        context = command.make_context(name, list(words), parent=context)
+        path = f"{path} {name}".strip()
+    return path, context.params
+
+
+@pages
+def test_every_command_line_can_be_given(page: Path):
+    for words in command_lines(page.read_text(encoding="utf-8")):
+        words = words[: words.index(">")] if ">" in words else words
+        if words in (["run"], ["table"], ["verify"], ["data", "check"]):
+            continue  # the name of a command, not a call of it
+        command, values = parse(words)
+        stream = values.get("stream") or "acdc-groups"
+        assert stream in CARDS or stream.endswith(".toml") or stream.isupper()
+        if command == "list":
+            assert values["what"] in (None, *KINDS)
+        if command == "run":
+            assert values["network"] in NETWORKS
+            make_config(**{**values, "settings": values["settings"] or []})
+
+
+@pages
+def test_settings_named_in_the_text_exist(page: Path):
+    for setting in re.findall(r"`--set ([a-z]\w*\.[a-z]\w*=[^`]+)`", page.read_text(encoding="utf-8")):
+        part = setting.partition(".")[0]
+        make_config(stream="acdc-groups", strategy="naive" if part == "training" else part, settings=[setting])
+
+
+@pages
+def test_options_named_in_the_text_exist(page: Path):
+    words = set(re.findall(r"(?<![\w-])--[a-z]\w*", " ".join(re.findall(r"`([^`\n]+)`", page.read_text("utf-8")))))
+    groups = [typer.main.get_command(cli.app)]
+    known = {"--debug", "--help"}
+    for command in groups:
+        groups.extend(getattr(command, "commands", {}).values())
+        known |= {option for parameter in command.params for option in parameter.opts}
+    assert words - known == set()
+
+
+@pages
+def test_targets_of_make_exist(page: Path):
+    rules = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:^|`)make (\w+)", text, flags=re.MULTILINE)) <= rules
+
+
+# Code.
+
+
+@pages
+def test_python_examples_name_things_that_exist(page: Path):
+    own = {module for block in blocks(page.read_text("utf-8"), "python") for module in re.findall(r"import L2", block)}
+    for block in blocks(page.read_text(encoding="utf-8"), "python"):
+        if block.startswith('"l2": '):
+            continue  # a line of a dict
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module and not (own and node.module.endswith(".l2")):
+                module = import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "clbench":
+                assert hasattr(clbench, node.attr)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "clbench.run":
+                fields = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords}
+                settings = [f"{key}={value}" for key, value in fields.pop("settings", {}).items()]
+                stream, strategy = map(ast.literal_eval, node.args)
+                assert stream in CARDS
+                make_config(stream=stream, strategy=strategy, settings=settings, **fields)
+
+
+def test_the_example_strategy_trains_and_is_stored(monkeypatch, tmp_path):
+    plugin, line, test = blocks(read("add-a-strategy"), "python")
+    (entry,) = eval(f"{{{line}}}", {"StrategySpec": StrategySpec}).items()
+    module = ModuleType("clbench.strategies.l2")
+    monkeypatch.setitem(STRATEGIES, *entry)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
+    exec(plugin, vars(module))
+    names: dict[str, Any] = {}
+    exec(test, names)
+    names["test_the_penalty_is_half_the_squared_distance_to_the_previous_weights"]()
+    folder = run_config(toy_config(write_class_stream(tmp_path / "data"), tmp_path, "l2", ["l2.weight=0.5"]))
+    stages = json.loads((folder / "cost.json").read_text())["stages"]
+    (last,) = (stage for stage in stages if stage["stage"] == "train" and stage["task"] == 3)
+    assert last["stored_bytes"] == {"l2": 4 * last["parameters"]}
+    assert "l2" in (folder / "train.csv").read_text().splitlines()[0].split(",")
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_example_cards_are_valid(number: int):
+    card = parse_card(blocks(read("add-a-stream"), "toml")[number], "add-a-stream.md")
+    plan = card.plan["default"]
+    assert unet_topology(plan.patch_size, plan.spacing_mm[: plan.dims]).pools
+
+
+def write_decathlon(folder: Path, labels: dict[str, str]) -> None:
+    """The listing of a data set; its files are empty, since no voxel is read."""
+    pairs = []
+    for number in range(4):
+        pair = {"image": f"./imagesTr/b{number}.nii.gz", "label": f"./labelsTr/b{number}.nii.gz"}
+        for name in pair.values():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        pairs.append(pair)
+    content = {"modality": {"0": "CT"}, "labels": labels, "numTraining": 4, "training": pairs}
+    (folder / "dataset.json").write_text(json.dumps(content))
+
+
+def test_the_example_card_finds_its_data(tmp_path):
+    text = blocks(read("add-a-stream"), "toml")[0]
+    assert tomllib.loads(text)["tasks"][0]["data"]["layout"] in LAYOUTS
+    (tmp_path / "card.toml").write_text(text)
+    write_dataset(tmp_path / "Dataset101_CenterA", 4, contrast=1.0, seed=0)
+    described = tmp_path / "Dataset101_CenterA" / "dataset.json"
+    described.write_text(json.dumps({**json.loads(described.read_text()), "labels": {"background": 0, "Liver": 1}}))
+    write_decathlon(tmp_path / "Task77_CenterB", {"0": "background", "1": "Liver", "2": "tumor"})
+    stream = load_stream(str(tmp_path / "card.toml"), data=tmp_path)
+    assert [len(task.test) for task in stream.tasks] == [1, 1]
+    assert dict(stream.tasks[1].train[0].label_values) == {0: 0, 1: 1, 2: 1}
