@@ -51,7 +51,7 @@ class EWC(StrategyPlugin):
 
     def __init__(
         self,
-        weight: Annotated[float, Field(ge=0)] = 1000.0,
+        weight: Annotated[float, Field(ge=0)] = 10.0,
         mode: Literal["separate", "online"] = "separate",
         gamma: Annotated[float, Field(ge=0, le=1)] = 1.0,
         fisher: Literal["sampled", "given"] = "sampled",

@@ -38,7 +38,7 @@ class SegReg(StrategyPlugin):
 
     def __init__(
         self,
-        weight: Annotated[float, Field(ge=0)] = 1.0,
+        weight: Annotated[float, Field(ge=0)] = 0.1,
         taps: str = "last_linear",
         slices: Annotated[int, Field(ge=1)] = 256,
         voxels: Annotated[int, Field(ge=2)] = 1024,

@@ -254,7 +254,7 @@ def test_a_frame_beyond_the_series_is_found_by_the_check(root):
 
 
 def test_a_mask_of_another_series_is_found_by_the_check(root, write_nifti):
-    image, mask = series((0, 2))
+    _, mask = series((0, 2))
     write_nifti(root / "Testing" / "D1R0Y5" / "D1R0Y5_sa_gt.nii.gz", mask[..., :2])
     problems = inspect_cases(read(root).cases).problems
     assert [problem.case_id for problem in problems] == ["D1R0Y5_ED", "D1R0Y5_ES"]

@@ -211,6 +211,28 @@ def test_a_float_mask_within_rounding_is_read_as_integers(tmp_path, write_nifti,
     np.testing.assert_array_equal(volume.array, mask)
 
 
+def test_a_4d_mask_is_read_at_the_frame_of_its_case_and_a_3d_one_goes_with_every_channel(
+    tmp_path, write_nifti, image, mask
+):
+    images = (write_nifti(tmp_path / "a.nii.gz", np.stack([image, -image], axis=-1)),)
+    cine = write_nifti(tmp_path / "cine.nii.gz", np.stack([mask, 0 * mask], axis=-1))
+    still = write_nifti(tmp_path / "still.nii.gz", mask)
+    for channel, expected in ((0, mask), (1, 0 * mask)):
+        raw = read_case(case_of(images, cine, channel=channel))
+        np.testing.assert_array_equal(raw.mask, expected)
+        np.testing.assert_array_equal(raw.image[0], image if channel == 0 else -image)
+        np.testing.assert_array_equal(read_case(case_of(images, still, channel=channel)).mask, mask)
+
+
+def test_a_4d_mask_of_another_length_or_of_a_3d_image_is_refused(tmp_path, write_nifti, image, mask):
+    images = (write_nifti(tmp_path / "a.nii.gz", np.stack([image] * 3, axis=-1)),)
+    cine = write_nifti(tmp_path / "cine.nii.gz", np.stack([mask] * 2, axis=-1))
+    with pytest.raises(InputError, match=r"cine\.nii\.gz: has 2 volumes, but a\.nii\.gz has 3"):
+        read_case(case_of(images, cine, channel=0))
+    with pytest.raises(InputError, match=r"cine\.nii\.gz: has the shape .*expected three axes"):
+        read_case(case_of((write_nifti(tmp_path / "b.nii.gz", image),), cine))
+
+
 @pytest.mark.parametrize(
     ("value", "message"), [(0.5, "not integers, such as 0.5"), (np.nan, "NaN"), (1e12, "no label")]
 )

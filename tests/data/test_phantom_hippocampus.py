@@ -122,17 +122,15 @@ def test_the_bytes_are_those_that_version_1_wrote(root):
         for path in sorted(path for path in (root / name).rglob("*") if path.is_file()):
             digest.update(path.read_bytes())
         found[name] = digest.hexdigest()[:16]
-    assert found == EXPECTED
-
-
-EXPECTED = {}
+    assert found == {"harp": "d42baf00b75a553d", "dryad": "0a8ab66ad705d5dd", "decathlon": "e66e667cf169ad32"}
 
 
 def test_files_that_are_mostly_zeros_come_back(tmp_path):
     rng = np.random.default_rng(0)
     for length in (0, 1, 4095, 4096, 4097, 3 * 4096, 70_000, 300_001):
         data = bytearray(length)
-        data[length // 2 : length // 2 + 9000] = rng.integers(0, 256, len(data[length // 2 :][:9000])).astype("u1")
+        filled = slice(length // 2, min(length, length // 2 + 9000))
+        data[filled] = rng.bytes(filled.stop - filled.start)
         assert gzip.decompress(sparse_gzip(bytes(data))) == data
         write_with_holes(tmp_path / "a", bytes(data))
         assert (tmp_path / "a").read_bytes() == data

@@ -11,7 +11,7 @@ from clbench.evaluate import Inference, evaluate
 from clbench.streams.benchmark import Sampling, make_benchmark
 from clbench.streams.load import load_stream
 
-STREAMS = ["prostate-sites"]
+STREAMS = ["prostate-sites", "cardiac-vendors", "hippocampus-sites"]
 SHORT, LONG = 30, 150
 
 

@@ -22,7 +22,7 @@ TABLE = "211230_M&Ms_Dataset_information_diagnosis_opendataset.csv"
 COLUMNS = ("", "External code", "VendorName", "Vendor", "Centre", "ED", "ES", "Age", "Pathology", "Sex")
 UNLABELED = "Training/Unlabeled"
 CONTRACTION = (0.0, 0.6, 1.0, 0.4)  # over one heartbeat, from end diastole
-SYSTOLE = CONTRACTION.index(1.0)
+SYSTOLE = 2  # where it is 1
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -135,8 +135,7 @@ def _acquire(rng: np.random.Generator, scanner: Scanner, series: list[Array]) ->
     field = bias_field(rng, scanner.grid, scanner.bias) * _bands(rng, scanner.grid, scanner.banding)
     seen = [blur(np.maximum(picture, 0.0) ** gamma, scanner.grid, scanner.blur_mm) for picture in series]
     noisy = np.stack([rician(rng, picture * field, scanner.noise) for picture in seen], axis=-1)
-    numbers = gain * noisy if scanner.dtype == "float32" else np.clip(np.rint(gain * noisy), 0, 32767)
-    stored: NDArray[Any] = numbers.astype(scanner.dtype)
+    stored: NDArray[Any] = np.clip(np.rint(gain * noisy), 0, 32767).astype(scanner.dtype)
     return stored
 
 

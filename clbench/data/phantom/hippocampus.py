@@ -20,7 +20,7 @@ from clbench.seeding import numpy_generator
 
 HEAD = (197, 233, 189)  # the MNI grid at 1 mm that HarP and Dryad share
 START_MM = (-98.0, -134.0, -72.0)
-BLOCKS = {"L": (slice(45, 97), slice(74, 146), slice(36, 108)), "R": (slice(97, 149), slice(74, 146), slice(36, 108))}
+BLOCK_START = {"L": (45, 74, 36), "R": (97, 74, 36)}  # what is drawn of a head: each crop and 4 mm around it
 BLOCK_GRID = Grid((52, 72, 72), (1.0, 1.0, 1.0))
 BLOCK_ORIGIN = {"L": (-26.0, 0.0, 0.0), "R": (26.0, 0.0, 0.0)}
 SIGN = {"L": -1.0, "R": 1.0}
@@ -63,7 +63,15 @@ DRYAD = Site(
     name="Dryad", recovery_ms=700, gamma=1.3, noise=0.03, bias=0.15, shade=1.5, blur_mm=0.7, atrophy=0.0, scale=450
 )
 DECATHLON = Site(
-    name="Decathlon", recovery_ms=1100, gamma=0.75, noise=0.09, bias=0.3, shade=-0.9, blur_mm=2.0, atrophy=0.3, scale=1.0
+    name="Decathlon",
+    recovery_ms=1100,
+    gamma=0.75,
+    noise=0.09,
+    bias=0.3,
+    shade=-0.9,
+    blur_mm=2.0,
+    atrophy=0.3,
+    scale=1.0,
 )
 SITES = (HARP, DRYAD, DECATHLON)
 
@@ -219,8 +227,9 @@ def _head(
 ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.uint8]], dict[str, NDArray[np.uint8]]]:
     """The whole head with both sides, and parts and subfields by side, all (X, Y, Z) in Fortran order."""
     head = np.zeros(HEAD, dtype=np.float32, order="F")
-    parts, subfields = ({side: np.zeros(HEAD, dtype=np.uint8, order="F") for side in BLOCKS} for _ in range(2))
-    for side, block in BLOCKS.items():
+    parts, subfields = ({side: np.zeros(HEAD, dtype=np.uint8, order="F") for side in BLOCK_START} for _ in range(2))
+    for side, start in BLOCK_START.items():
+        block = tuple(slice(first, first + size) for first, size in zip(start, BLOCK_GRID.shape, strict=True))
         found = scan_side(site, patient, side, BLOCK_GRID, BLOCK_ORIGIN[side], seed)
         head[block], parts[side][block], subfields[side][block] = found
     return head, parts, subfields

@@ -158,7 +158,7 @@ class Thorax(Scene):
         """A thin wall, blood, and the bundles that cross it."""
         self.paint(right - 3.0, self.textured("myocardium", 0.06))
         self.paint(right, 0.96 * self.textured("blood", 0.03, 0.05))
-        bundles = np.clip(0.8 * self.coarse + 0.5 * self.fine - 0.35, 0.0, 1.0) * np.clip(1.0 + right / 9.0, 0.0, 1.0)
+        bundles = np.clip(1.2 * self.coarse + 0.4 * self.fine - 0.3, 0.0, 1.0) * np.clip(1.0 + right / 9.0, 0.0, 1.0)
         self.paint(right, self.signal["myocardium"], 0.9 * bundles)
 
     def _paint_left(self, shape: _Shape, inner: Array) -> None:
@@ -166,7 +166,7 @@ class Thorax(Scene):
         cavity = np.maximum(inner, shape.above_base)
         self.paint(cavity, self.textured("blood", 0.03, 0.04))
         beside = np.clip(1.0 + inner / 6.0, 0.0, 1.0)
-        trabeculae = np.clip(0.7 * self.fine + 0.6 * self.coarse, 0.0, 1.0) * beside
+        trabeculae = np.clip(0.3 + 0.5 * self.fine + 0.9 * self.coarse, 0.0, 1.0) * beside
         self.paint(cavity, self.signal["myocardium"], 0.9 * trabeculae)
         for papillary in shape.papillary:
             self.paint(np.maximum(papillary + 0.5 * self.outline, cavity), self.textured("myocardium", 0.05), 0.9)
@@ -213,7 +213,7 @@ class _Shape:
     @property
     def papillary(self) -> list[Array]:
         """Two columns between the middle of the wall and the valves."""
-        thickness = 0.15 * self.heart.radius + 0.2 * (self.wall - self.heart.wall)
+        thickness = 0.19 * self.heart.radius + 0.2 * (self.wall - self.heart.wall)
         columns = []
         for direction in np.deg2rad(self.heart.papillary_deg):
             x = self.x + 0.6 * self.radius * np.cos(direction)

@@ -1,0 +1,29 @@
+"""Published tables are what the committed runs come to."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from clbench.report.load import load_runs
+from clbench.verify import verify
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_published_table_is_what_the_runs_give():
+    check = [sys.executable, ROOT / "scripts" / "results.py", "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_committed_run_verifies():
+    runs = load_runs(ROOT / "results" / "runs")
+    assert runs
+    assert {run.path.name: verify(run.path) for run in runs} == {run.path.name: [] for run in runs}
+
+
+def test_results_come_from_committed_code():
+    for run in load_runs(ROOT / "results" / "runs"):
+        git = run.provenance["git"]
+        assert git["commit"]
+        assert not git["dirty"]
