@@ -46,10 +46,14 @@ def packages() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and dirty flag of the checkout whose source ``folder`` is; None for an installed package."""
+    """Commit of the checkout whose source ``folder`` is, and whether that folder differs from it.
+
+    Files elsewhere in the checkout, such as the run folders themselves, do not make it dirty. None for an installed
+    package.
+    """
     if not (folder.parent / ".git").exists():
         return None  # else an installed package would report the repository of whoever's environment it lies in
-    commit, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
+    commit, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--", ".")
     return None if commit is None or status is None else {"commit": commit, "dirty": bool(status)}
 
 

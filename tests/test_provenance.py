@@ -72,6 +72,8 @@ def test_commit_and_dirty_flag_of_a_checkout(checkout):
     assert state is not None
     assert len(state["commit"]) == 40
     assert state["dirty"] is False
+    (checkout.parent / "runs.csv").write_text("a result beside the source")
+    assert git_state(checkout) == state
     (checkout / "a.py").write_text("changed")
     assert git_state(checkout) == {"commit": state["commit"], "dirty": True}
 
