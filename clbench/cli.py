@@ -73,6 +73,9 @@ def check(stream: str, data: DataRoot = None, phantom: Phantom = False) -> None:
 def run(
     stream: Annotated[str, typer.Option(help="name, name@version, or the path of a card")],
     strategy: Annotated[str, typer.Option(help="name, or several joined by +")],
+    order: Annotated[
+        str | None, typer.Option(help="of the tasks: 3,1,2,..., seed:N, or one that the card names (default: as there)")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of every random draw")] = 0,
     preset: Annotated[str, typer.Option(help="training budget: smoke, cpu or full")] = "cpu",
     data: DataRoot = None,
@@ -92,9 +95,9 @@ def run(
     from clbench.config import make_config
 
     config = make_config(
-        stream=stream, strategy=strategy, seed=seed, preset=preset, data=data, phantom=phantom, device=device,
-        settings=settings or [], out=out, workers=workers, threads=threads, predictions=predictions, network=network,
-        precision=precision,
+        stream=stream, order=order, strategy=strategy, seed=seed, preset=preset, data=data, phantom=phantom,
+        device=device, settings=settings or [], out=out, workers=workers, threads=threads, predictions=predictions,
+        network=network, precision=precision,
     )  # fmt: skip
     _run(config)
 

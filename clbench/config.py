@@ -10,15 +10,20 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from clbench.errors import InputError, unknown
 from clbench.strategies.compose import parse_strategy, strategy_options
 
 Model = TypeVar("Model", bound=BaseModel)
 Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def _joined(value: Any) -> Any:
+    """``[3, 1, 2]`` as ``"3,1,2"``."""
+    return ",".join(str(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
 NUMBERS = 1
@@ -65,6 +70,8 @@ class RunConfig(BaseModel):
 
     Attributes:
         stream: name of a shipped card, ``name@version``, or path of a card file.
+        order: of the tasks, such as ``"3,1,2"`` or ``"seed:7"``; None for that of the card. It becomes part of the
+            stream's key.
         strategy: canonical name, such as ``ewc+segreg``.
         options: option values per strategy part, defaults included.
         seed: of every random draw of the run.
@@ -85,6 +92,7 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stream: str
+    order: Annotated[str, BeforeValidator(_joined)] | None = None
     strategy: str
     options: dict[str, dict[str, Any]]
     seed: int = Field(default=0, ge=0)
@@ -116,7 +124,7 @@ class Experiment(BaseModel):
     """Everything a result depends on; the same hash on the same machine, device and threads gives the same bytes.
 
     Attributes:
-        stream: key with version and ``+phantom``.
+        stream: key with version, ``+order-3-1-2`` for another order than the card's, and ``+phantom``.
         card: SHA-256 of the card's text.
         plan: grid and patch, from the card.
         precision: resolved, never ``auto``.

@@ -53,7 +53,7 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     use_threads(config.threads)
     use_deterministic_kernels(device)
     reporter.stage(f"reading the data of {config.stream}")
-    stream = load_stream(config.stream, data=config.data, phantom=config.phantom)
+    stream = load_stream(config.stream, data=config.data, phantom=config.phantom, order=config.order)
     experiment = resolve(config, stream, device)
     identity = _identity(experiment, stream)
     path, status = RunFolder.look(config.out, **identity)

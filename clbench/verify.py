@@ -44,10 +44,12 @@ class RawData:
 
     Attributes:
         fingerprint: of all its cases.
+        tasks: names of its tasks, in the order of the run's stream key.
         read: case id -> raw case.
     """
 
     fingerprint: str
+    tasks: tuple[str, ...]
     read: Callable[[str], RawCase]
 
 
@@ -151,31 +153,38 @@ def _raw_data(run: Run, data_root: Path | None, card: str) -> RawData:
     """The run's stream as it is on disk."""
     from clbench.data.fingerprint import fingerprint
     from clbench.data.nifti import read_case
+    from clbench.streams.key import parse_key
     from clbench.streams.load import load_stream
 
-    stream = load_stream(_stream_name(run, card), data=data_root, phantom=run.stream.phantom)
+    key = parse_key(run.stream.key)
+    name = _stream_name(run, f"{key.name}@{key.version}", card)
+    stream = load_stream(name, data=data_root, phantom=key.phantom, order=key.order or None)
     cases = {case.case_id: case for case in stream.cases}
-    return RawData(fingerprint(stream.cases), lambda case_id: read_case(cases[case_id]))
+    names = tuple(task.name for task in stream.tasks)
+    return RawData(fingerprint(stream.cases), names, lambda case_id: read_case(cases[case_id]))
 
 
-def _stream_name(run: Run, card: str) -> str:
-    """What to load: the card if it is of the run's stream, else the shipped stream of that name."""
+def _stream_name(run: Run, version: str, card: str) -> str:
+    """What to load: the card if it is of the run's stream, else the shipped stream of that name and version."""
     from clbench.streams.card import card_text, cards, parse_card
 
-    key = run.stream.key.removesuffix("+phantom")
     if card:
         parsed = parse_card(card_text(card), card)
-        if f"{parsed.name}@{parsed.version}" == key:
+        if f"{parsed.name}@{parsed.version}" == version:
             return card
-    if key.partition("@")[0] not in cards():
-        raise InputError(f"{run.path}: stream {key} is not shipped with clbench; give its card with --stream FILE")
-    return key
+    if version.partition("@")[0] not in cards():
+        raise InputError(f"{run.path}: stream {version} is not shipped with clbench; give its card with --stream FILE")
+    return version
 
 
 def _data(run: Run, data: RawData) -> Iterator[Difference]:
     """Whether the predictions, scored against the raw masks, give the rows."""
     if data.fingerprint != run.stream.fingerprint:
         yield Difference("data", "not the data that the run was trained on; its scores cannot be recomputed from it")
+        return
+    names = tuple(task.name for task in run.stream.tasks)
+    if data.tasks != names:
+        yield Difference("run.json", f"tasks {', '.join(names)}, but {run.stream.key} has {', '.join(data.tasks)}")
         return
     rows: dict[tuple[int, str], list[CaseRow]] = defaultdict(list)
     known = {case for task in run.stream.tasks for case in task.cases.get("test", ())}

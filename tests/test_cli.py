@@ -131,10 +131,14 @@ def test_run_hands_over_the_configuration_and_shows_the_result(fake, tmp_path, c
         metrics=lambda: {"final": 0.75, "rma": None},
     )
     fake("clbench.runfolder", read_run=lambda path: run)
-    assert cli.execute([*RUN, "--seed", "3", "--set", "training.steps=7", "--out", str(tmp_path)]) == 0
+    assert (
+        cli.execute([*RUN, "--seed", "3", "--order", "seed:2", "--set", "training.steps=7", "--out", str(tmp_path)])
+        == 0
+    )
     config = seen[0]
     assert (config.stream, config.strategy, config.seed, config.preset) == ("prostate-sites", "naive", 3, "smoke")
     assert (config.phantom, config.out, config.training) == (True, tmp_path, {"steps": 7})
+    assert config.order == "seed:2"
     shown = capsys.readouterr().out
     assert "0.900*" in shown
     assert "0.750" in shown

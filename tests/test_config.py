@@ -83,6 +83,17 @@ def test_hash_depends_on_every_field():
     assert set(Experiment.model_fields) == {name for change in changes for name in change}
 
 
+def test_hashes_of_published_results_stay():
+    """When this fails on purpose, no earlier run can be resumed or found: note it under Numbers in the CHANGELOG."""
+    assert experiment().hash == "b8e8147024e71b2c49e2893564c87ba2430d3f0caf4df2bd6d1652661f545a49"
+
+
+def test_an_order_can_be_given_as_text_or_as_numbers():
+    assert config().order is None
+    assert config(order="seed:7").order == "seed:7"
+    assert config(order=[3, 1, 2]).order == config(order=(3, 1, 2)).order == "3,1,2"
+
+
 def test_hash_does_not_depend_on_key_order():
     assert config_hash({"a": 1, "b": 2}) == config_hash({"b": 2, "a": 1})
 

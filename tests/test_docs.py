@@ -76,7 +76,7 @@ def test_combinations_of_strategies_fit_together(page: Path):
 
 def facts(card: Card) -> list[str]:
     """What a section says of its card."""
-    sources = [card.data] if card.data else [task.data for task in card.tasks if task.data]
+    sources = [data for data in (card.data, *(task.data for task in card.tasks)) if data]
     labels = ", ".join(f"{name} ({value})" for name, value in card.labels.items())
     plans = [
         f"| plan `{name}` | {plan.dims}-D, spacing {joined(plan.spacing_mm)}, patch {joined(plan.patch_size)}, "
@@ -92,6 +92,7 @@ def facts(card: Card) -> list[str]:
         *(f"`{folder}`" for source in sources for folder in source.roots),
         f"| labels | {labels} |",
         *plans,
+        *(f"| order `{name}` | {', '.join(order)} |" for name, order in card.orders.items()),
     ]
 
 
@@ -202,7 +203,8 @@ def test_the_identity_is_what_the_hash_covers():
     covered = {name for row in table(text)[2:] for name in re.findall(r"`(\w+)`", row[0])}
     assert covered == set(Experiment.model_fields)
     (line,) = re.findall(r"Not part of it: (.*?)\.", text)
-    assert set(re.findall(r"`(\w+)`", line)) == set(RunConfig.model_fields) - covered - {"phantom"}
+    assert set(re.findall(r"`(\w+)`", line)) == set(RunConfig.model_fields) - covered - {"order", "phantom"}
+    assert all(f"`+{part}" in text for part in ("order-", "phantom"))  # these two stand in the stream's key
 
 
 # Cards of one's own.

@@ -492,6 +492,21 @@ def test_a_stream_key_that_is_no_name_is_refused(tmp_path, change):
         StreamRecord.from_json(content, tmp_path)
 
 
+@pytest.mark.parametrize("key", ["toy@1", "toy@1+order-2-1", "toy@1+order-2-1+phantom"])
+def test_a_key_may_name_another_order_before_the_phantom(tmp_path, key):
+    record = StreamRecord.from_json({**stream_record().to_json(), "key": key}, tmp_path)
+    assert record.phantom == key.endswith("phantom")
+
+
+@pytest.mark.parametrize(
+    "suffix", ["order-1-2", "order-2", "order-2-1-3", "order-2-2", "order-02-1", "phantom+order-2-1"]
+)
+def test_a_key_whose_order_is_none_or_the_usual_one_is_refused(tmp_path, suffix):
+    content = {**stream_record().to_json(), "key": f"toy@1+{suffix}"}
+    with pytest.raises(InputError, match=r"is not a stream key|does not name another order of its stream's 2 tasks"):
+        StreamRecord.from_json(content, tmp_path)
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cannot read .*run\.json"):
         read_run(tmp_path / "nothing")

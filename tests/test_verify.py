@@ -18,7 +18,7 @@ from clbench.runfolder.files import write_json
 from clbench.runfolder.summary import hash_files, summarize
 from clbench.runfolder.tables import case_text
 from clbench.verify import verify
-from synthetic_runs import config, finished, open_folder
+from synthetic_runs import TASKS, config, finished, open_folder
 
 FILES = ("run.json", "cases.csv", "train.csv", "cost.json", "summary.json", "predictions/after_2/A__0.nii.gz")
 
@@ -191,7 +191,7 @@ def data(monkeypatch):
     truth["mask"][1:3, 1:3, :2] = 1
 
     def raw_data(run, data_root, card):
-        return verify_module.RawData(truth["fingerprint"], lambda case_id: Raw(truth["mask"]))
+        return verify_module.RawData(truth["fingerprint"], TASKS, lambda case_id: Raw(truth["mask"]))
 
     monkeypatch.setattr(verify_module, "_raw_data", raw_data)
     return truth

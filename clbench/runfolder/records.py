@@ -12,7 +12,7 @@ from clbench.continual import Kind
 from clbench.errors import InputError
 
 _CASE_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
-_STREAM_KEY = re.compile(r"[A-Za-z0-9_.-]+@[0-9]+(\+phantom)?")
+_STREAM_KEY = re.compile(r"[A-Za-z0-9_.-]+@[0-9]+(\+order-(?P<order>[1-9][0-9]*(-[1-9][0-9]*)*))?(\+phantom)?")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class StreamRecord:
     """The stream a run was trained on.
 
     Attributes:
-        key: ``name@version``, with ``+phantom`` for the procedural twin.
+        key: ``name@version``, with ``+order-3-1-2`` where the tasks do not stand in the card's order, and ``+phantom``
+            for the procedural twin.
         kind: ``domain`` or ``class``.
         labels: label name -> value in predictions.
         fingerprint: of the data: hash of case ids and file hashes.
@@ -64,8 +65,11 @@ class StreamRecord:
         Raises:
             InputError: a stream key or case id that is no safe file name, or two case ids with one file name.
         """
-        if not _STREAM_KEY.fullmatch(self.key):
+        key = _STREAM_KEY.fullmatch(self.key)
+        if not key:
             raise InputError(f"'{self.key}' is not a stream key such as prostate-sites@1")
+        if key["order"] and not _reorders(key["order"].split("-"), len(self.tasks)):
+            raise InputError(f"'{self.key}' does not name another order of its stream's {len(self.tasks)} tasks")
         names: dict[str, str] = {}
         for case_id in (case for task in self.tasks for cases in task.cases.values() for case in cases):
             if names.setdefault(file_name(case_id), case_id) != case_id:
@@ -111,6 +115,12 @@ class StreamRecord:
             raise InputError(f"{source} is damaged: its stream has no tasks, or is neither of kind domain nor class")
         record.check()
         return record
+
+
+def _reorders(order: Sequence[str], tasks: int) -> bool:
+    """Whether an order names each task once, and not in the card's order, which has no suffix."""
+    usual = [str(number) for number in range(1, tasks + 1)]
+    return sorted(order) == sorted(usual) and list(order) != usual
 
 
 def file_name(case_id: str) -> str:

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clbench.errors import InputError, unknown
+from clbench.streams.key import parse_key
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+OrderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=80)]  # never read as a number
 
 
 def _inside(folder: str) -> str:
@@ -90,7 +92,12 @@ class PlanCard(_Part):
 
 
 class Card(_Part):
-    """A stream as its card describes it."""
+    """A stream as its card describes it.
+
+    Attributes:
+        orders: further orders of the tasks that have a name, as lists of task names.
+        others: as in ``docs/add-a-stream.md``.
+    """
 
     name: Name
     version: int = Field(ge=1)
@@ -101,6 +108,7 @@ class Card(_Part):
     data: DataCard | None = None
     phantom: str = ""
     plan: dict[str, PlanCard]
+    orders: dict[OrderName, tuple[str, ...]] = {}
     tasks: tuple[TaskCard, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -114,6 +122,9 @@ class Card(_Part):
             raise ValueError("a [plan.default] table is needed")
         for task in self.tasks:
             self._check_task(task)
+        for name, order in self.orders.items():
+            if sorted(order) != sorted(names):
+                raise ValueError(f"order {name} must name every task once: {', '.join(names)}")
         if self.kind == "class":
             self._check_increments()
         return self
@@ -130,6 +141,8 @@ class Card(_Part):
             raise ValueError(f"task {task.name}: part = [k, n] needs 1 <= k <= n")
 
     def _check_increments(self) -> None:
+        if self.orders:
+            raise ValueError("a class-incremental stream has no other orders: its tasks add labels in ascending order")
         seen = 0
         for task in self.tasks:
             values = sorted(self.labels[name] for name in task.labels)
@@ -157,10 +170,13 @@ def cards() -> dict[str, str]:
 
 
 def card_text(stream: str) -> str:
-    """The text of a shipped card (``name`` or ``name@version``) or of a card file (a path ending in ``.toml``).
+    """The text of a shipped card (a name or key) or of a card file (a path ending in ``.toml``).
+
+    Args:
+        stream: ``name``, alone or as part of ``name@version+order-3-1-2+phantom``, or a path.
 
     Raises:
-        InputError: no such stream or file, or a version that is not shipped.
+        InputError: no such stream or file, a version that is not shipped, or a key with other parts.
     """
     if stream.endswith(".toml"):
         path = Path(stream)
@@ -169,14 +185,15 @@ def card_text(stream: str) -> str:
                 f"no card file at {stream}; give a path to a .toml file or a stream name from 'clbench list'"
             )
         return path.read_text(encoding="utf-8", errors="replace")
-    name, _, version = stream.removesuffix("+phantom").partition("@")
-    known = cards()
-    if name not in known:
-        raise unknown("stream", name, known)
-    shipped = parse_card(known[name], name).version
-    if version and version != str(shipped):
-        raise InputError(f"stream {name} is shipped as version {shipped}, not '{version}'; use {name}@{shipped}")
-    return known[name]
+    key, known = parse_key(stream), cards()
+    if key.name not in known:
+        raise unknown("stream", key.name, known)
+    shipped = parse_card(known[key.name], key.name).version
+    if key.version and key.version != str(shipped):
+        raise InputError(
+            f"stream {key.name} is shipped as version {shipped}, not '{key.version}'; use {key.name}@{shipped}"
+        )
+    return known[key.name]
 
 
 def parse_card(text: str, where: str) -> Card:

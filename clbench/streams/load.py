@@ -16,6 +16,8 @@ from clbench.data.shifts import SHIFTS
 from clbench.data.splits import partition, split_patients
 from clbench.errors import InputError, unknown
 from clbench.streams.card import Card, DataCard, TaskCard, card_text, parse_card
+from clbench.streams.key import parse_key
+from clbench.streams.order import resolve_order
 from clbench.streams.stream import SPLITS, Stream, Task
 
 
@@ -24,22 +26,33 @@ def cache_root() -> Path:
     return Path(os.environ.get("CLBENCH_CACHE") or Path.home() / ".cache" / "clbench").expanduser()
 
 
-def load_stream(stream: str, *, data: Path | str | None = None, phantom: bool = False) -> Stream:
+def load_stream(
+    stream: str,
+    *,
+    data: Path | str | None = None,
+    phantom: bool = False,
+    order: str | Sequence[int] | None = None,
+) -> Stream:
     """Find the cases of a stream and arrange them in tasks and splits; reads no voxels.
 
     Args:
-        stream: shipped name, ``name@version``, ``name@version+phantom``, or path of a card file.
+        stream: shipped name, alone or as part of a key such as ``name@version+order-3-1-2+phantom``, or path of a card
+            file.
         data: data root; None uses the environment variable CLBENCH_DATA.
         phantom: use the procedural twin, built under the cache folder when it is not there yet.
+        order: of the tasks, see ``clbench.streams.order.resolve_order``; None for that of the key, or else the card's.
 
     Raises:
-        InputError: unknown stream, data missing or not in the published layout, or a task without enough patients.
+        InputError: unknown stream or order, data missing or not in the published layout, or a task with too few
+            patients.
     """
     card = parse_card(card_text(stream), stream)
-    phantom = phantom or stream.endswith("+phantom")
+    key = parse_key(stream)
+    positions, phantom = _positions(card, key.order, order), phantom or key.phantom
     root = _phantom_root(card) if phantom else _data_root(card, data)
     listings: dict[str, Listing] = {}
-    tasks = tuple(_task(card, task, position, root, listings) for position, task in enumerate(card.tasks, start=1))
+    chosen = [card.tasks[position - 1] for position in positions] or card.tasks
+    tasks = tuple(_task(card, task, index, root, listings) for index, task in enumerate(chosen, start=1))
     _check_channels(card, tasks)
     check_cases_of_tasks(card, tasks)
     traps = {trap: None for listing in listings.values() for trap in listing.traps}
@@ -52,8 +65,17 @@ def load_stream(stream: str, *, data: Path | str | None = None, phantom: bool = 
         plans={name: Plan(**plan.model_dump()) for name, plan in card.plan.items()},
         traps=tuple(traps),
         phantom=phantom,
+        order=positions,
         about={"title": card.title, **card.about},
     )
+
+
+def _positions(card: Card, of_key: tuple[int, ...], given: str | Sequence[int] | None) -> tuple[int, ...]:
+    """The order of the tasks; empty for the card's."""
+    if of_key and given is not None:
+        raise InputError(f"the name of stream {card.name} has an order already; leave out one of the two")
+    order = of_key or given
+    return () if order is None else resolve_order(card, order)
 
 
 def check_cases_of_tasks(card: Card, tasks: Sequence[Task]) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from clbench.data.case import Case, Trap
 from clbench.data.plan import Plan
+from clbench.streams.key import StreamKey
 
 SPLITS = ("train", "val", "test")
 
@@ -47,6 +48,7 @@ class Stream:
         plans: preset name (or ``default``) -> Plan.
         traps: what the adapters met while reading.
         phantom: True when the data are the procedural twin.
+        order: positions in the card, from 1, of ``tasks``; empty when they stand in the card's order.
         about: title, source, licence and citation from the card.
     """
 
@@ -58,12 +60,13 @@ class Stream:
     plans: Mapping[str, Plan]
     traps: tuple[Trap, ...] = ()
     phantom: bool = False
+    order: tuple[int, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """``name@version``, with ``+phantom`` when the data are the procedural twin."""
-        return f"{self.name}@{self.version}" + ("+phantom" if self.phantom else "")
+        """``name@version``, with ``+order-3-1-2`` for another order than the card's and ``+phantom`` for the twin."""
+        return str(StreamKey(self.name, str(self.version), self.order, self.phantom))
 
     @property
     def cases(self) -> tuple[Case, ...]:

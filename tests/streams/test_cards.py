@@ -55,6 +55,17 @@ def test_a_users_card_is_valid():
         ('name = "b"', 'name = "b"\nlabels = ["x"]', "label 'x', which the card does not define"),
         ("Dataset002_B", "../Dataset002_B", "leaves the data root"),
         ("Dataset002_B", "/etc", "leaves the data root"),
+        (
+            'title = "Two sites"',
+            'title = "Two sites"\norders = { z = ["a"] }',
+            "order z must name every task once: a, b",
+        ),
+        (
+            'title = "Two sites"',
+            'title = "Two sites"\norders = { z = ["b", "c"] }',
+            "order z must name every task once",
+        ),
+        ('title = "Two sites"', 'title = "Two sites"\norders = { "2" = ["b", "a"] }', "should match pattern"),
         ('title = "Two sites"', 'title = "Two sites"\ncolor = "red"', "unknown key 'color'"),
         ("version = 1", "version = [", "not valid TOML"),
     ],
@@ -67,6 +78,12 @@ def test_mistakes_in_a_card_are_named(old, new, message):
 def test_class_tasks_must_add_the_next_label():
     text = card_text("acdc-classes").replace('labels = ["rv"]', 'labels = ["lv"]')
     with pytest.raises(InputError, match="must add the next label values, from 1"):
+        parse_card(text, "acdc-classes")
+
+
+def test_a_class_incremental_card_has_no_other_orders():
+    text = 'orders = { backwards = ["lv", "myocardium", "rv"] }\n' + card_text("acdc-classes")
+    with pytest.raises(InputError, match="class-incremental stream has no other orders"):
         parse_card(text, "acdc-classes")
 
 

@@ -34,6 +34,12 @@ def _prostate(root: Path) -> None:
     write(root)
 
 
+def _prostate_7sites(root: Path) -> None:
+    from clbench.data.phantom.prostate_decathlon import write
+
+    write(root)
+
+
 def _hippocampus(root: Path) -> None:
     from clbench.data.phantom.hippocampus import write
 
@@ -48,6 +54,7 @@ def _cardiac(root: Path) -> None:
 
 PHANTOMS: dict[str, PhantomSpec] = {
     "prostate-saml": PhantomSpec(version=1, write=_prostate),
+    "prostate-7sites": PhantomSpec(version=1, write=_prostate_7sites),
     "mnms": PhantomSpec(version=1, write=_cardiac),
     "hippocampus": PhantomSpec(version=1, write=_hippocampus),
 }

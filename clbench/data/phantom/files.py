@@ -23,7 +23,7 @@ def write_nifti(path: Path, array: NDArray[Any], affine: NDArray[np.float64]) ->
 
     Args:
         path: its folder must exist.
-        array: (X, Y, Z), of a type NIfTI knows; stored without scaling.
+        array: (X, Y, Z) or (X, Y, Z, channels), of a type NIfTI knows; stored without scaling.
         affine: (4, 4) voxel index to RAS millimetres.
     """
     path.write_bytes(stored_gzip(nifti_bytes(array, affine)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.data.phantom.files import Affine, scanner_affine, write_macos_twin, write_nifti
-from clbench.data.phantom.pelvis import draw_patient, paint_pelvis, t2_weighted
+from clbench.data.phantom.pelvis import Patient, draw_patient, paint_pelvis, t2_weighted
 from clbench.data.phantom.shapes import Array
 from clbench.data.phantom.sites import SITES, Site
 from clbench.data.phantom.texture import bias_field, blur, endorectal_field, rician
@@ -56,13 +57,35 @@ def scan(site: Site, number: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[
     Returns:
         The image (X, Y, Z) of the site's dtype, and the gland's zones (X, Y, Z) uint8.
     """
-    names = ("phantom", "prostate-saml", site.name, number)
-    patient = draw_patient(numpy_generator(seed, *names, "patient"), endorectal=site.coil > 0)
     signal = t2_weighted(site.echo_ms, site.fat)
-    picture, zones = paint_pelvis(numpy_generator(seed, *names, "tissue"), patient, site.grid, signal)
+    picture, zones, patient = paint_patient(site, number, signal, seed)
     picture /= signal["peripheral"]
-    image = _acquire(numpy_generator(seed, *names, "scanner"), site, picture, patient.rectum_center)
+    image = _acquire(numpy_generator(seed, *_names(site, number), "scanner"), site, picture, patient.rectum_center)
     return image, zones
+
+
+def paint_patient(
+    site: Site, number: int, signal: Mapping[str, float], seed: int = 0
+) -> tuple[Array, NDArray[np.uint8], Patient]:
+    """One patient of a site in any contrast: the same shapes and textures whatever the signals are.
+
+    Args:
+        site: where.
+        number: which case.
+        signal: tissue name -> signal.
+        seed: of the whole phantom.
+
+    Returns:
+        The signal (X, Y, Z) float64, the gland's zones (X, Y, Z) uint8, and the anatomy.
+    """
+    names = _names(site, number)
+    patient = draw_patient(numpy_generator(seed, *names, "patient"), endorectal=site.coil > 0)
+    picture, zones = paint_pelvis(numpy_generator(seed, *names, "tissue"), patient, site.grid, signal)
+    return picture, zones, patient
+
+
+def _names(site: Site, number: int) -> tuple[str | int, ...]:
+    return ("phantom", "prostate-saml", site.name, number)
 
 
 def _acquire(
