@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
@@ -96,7 +96,6 @@ def build_strategy(
     device: torch.device,
     workers: int,
     on_step: StepListener,
-    options: Mapping[str, Mapping[str, object]] | None = None,
 ) -> SegmentationStrategy:
     """The Avalanche strategy of an experiment with its plugins, on a network with its initial weights."""
     return SegmentationStrategy(
@@ -106,7 +105,7 @@ def build_strategy(
         seed=experiment.seed,
         device=device,
         precision=experiment.precision,
-        plugins=build_plugins(experiment.options if options is None else options, experiment.seed),
+        plugins=build_plugins(experiment.options, experiment.seed),
         workers=workers,
         on_step=on_step,
     )
