@@ -44,6 +44,7 @@ def resolve(config: RunConfig, stream: Stream, device: torch.device) -> Experime
         plan=asdict(plan),
         network=config.network,
         precision=resolve_precision(config.precision, device),
+        compile=config.compile,
     )
 
 
@@ -107,5 +108,6 @@ def build_strategy(
         precision=experiment.precision,
         plugins=build_plugins(experiment.options, experiment.seed),
         workers=workers,
+        compiled=experiment.compile,
         on_step=on_step,
     )

@@ -85,11 +85,14 @@ def run(
         list[str] | None, typer.Option("--set", help="an option, such as ewc.weight=1; may be repeated", metavar="K=V")
     ] = None,
     out: Annotated[Path, typer.Option(help="where run folders go", metavar="DIR")] = Path("runs"),
-    workers: Annotated[int, typer.Option(help="loader processes; results do not depend on it")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="loader processes; results do not depend on it (default: by device)")
+    ] = None,
     threads: Annotated[int, typer.Option(help="processor threads; 0 lets torch decide")] = 0,
     predictions: Annotated[str, typer.Option(help="which label maps to keep: final, all or none")] = "final",
     network: Annotated[str, typer.Option(help="see: clbench list networks")] = "unet",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto",
+    compile_: Annotated[bool, typer.Option("--compile", help="train through torch.compile; pays on GPUs")] = False,
 ) -> None:
     """Train one strategy through one stream and score every task after every task."""
     from clbench.config import make_config
@@ -97,7 +100,7 @@ def run(
     config = make_config(
         stream=stream, order=order, strategy=strategy, seed=seed, preset=preset, data=data, phantom=phantom,
         device=device, settings=settings or [], out=out, workers=workers, threads=threads, predictions=predictions,
-        network=network, precision=precision,
+        network=network, precision=precision, compile=compile_,
     )  # fmt: skip
     _run(config)
 

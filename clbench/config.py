@@ -26,7 +26,7 @@ def _joined(value: Any) -> Any:
     return ",".join(str(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
-NUMBERS = 1
+NUMBERS = 2
 """Raised with every entry under **Numbers** in the CHANGELOG: results of other arithmetic get another hash."""
 
 
@@ -83,7 +83,9 @@ class RunConfig(BaseModel):
         data: data root, or None to use CLBENCH_DATA.
         device: ``auto``, ``cpu`` or ``cuda``; not part of the result's identity.
         out: folder under which the run folder is made.
-        workers: loader processes; not part of the result's identity.
+        compile: train the network through ``torch.compile``, which pays on GPUs; moves results by float noise.
+        workers: loader processes; None for none on a processor and one per free core, at most 12, on a GPU. Not part
+            of the result's identity.
         threads: processor threads of torch; 0 leaves them to torch. Other values can move results by float noise.
         predictions: which label maps to keep.
         checkpoint_steps: training steps between checkpoints; not part of the result's identity.
@@ -104,7 +106,8 @@ class RunConfig(BaseModel):
     data: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: Path = Path("runs")
-    workers: int = Field(default=0, ge=0)
+    compile: bool = False
+    workers: int | None = Field(default=None, ge=0)
     threads: int = Field(default=0, ge=0)
     predictions: Literal["final", "all", "none"] = "final"
     checkpoint_steps: int = Field(default=250, ge=1)
@@ -128,6 +131,7 @@ class Experiment(BaseModel):
         card: SHA-256 of the card's text.
         plan: grid and patch, from the card.
         precision: resolved, never ``auto``.
+        compile: whether training goes through ``torch.compile``.
         numbers: version of the code's arithmetic, see ``NUMBERS``.
         others: as in RunConfig and Training.
     """
@@ -144,6 +148,7 @@ class Experiment(BaseModel):
     plan: dict[str, Any]
     network: str
     precision: Literal["float32", "bfloat16"]
+    compile: bool = False
     numbers: int = NUMBERS
 
     @property

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
 
 from clbench.errors import InputError
+
+MOST_WORKERS = 12
+"""Loader processes that a GPU gets unless told otherwise."""
 
 
 def resolve_device(wanted: str) -> torch.device:
@@ -36,6 +40,21 @@ def has_native_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_for(wanted: int | None, device: torch.device) -> int:
+    """Loader processes: as wanted, or for None what suits the device.
+
+    A network on the processor needs the cores itself; on a GPU it waits for batches unless several cores draw them.
+    """
+    if wanted is not None:
+        return wanted
+    return min(MOST_WORKERS, usable_cores() - 1) if device.type == "cuda" else 0
 
 
 def use_deterministic_kernels(device: torch.device) -> None:

@@ -11,7 +11,7 @@ from clbench.bookkeeping import Bookkeeper
 from clbench.config import Experiment, RunConfig
 from clbench.data.nifti import channel_count
 from clbench.data.prepare import Prepared, prepare_cases
-from clbench.device import device_name, resolve_device, use_deterministic_kernels, use_threads
+from clbench.device import device_name, resolve_device, use_deterministic_kernels, use_threads, workers_for
 from clbench.evaluate import Inference
 from clbench.provenance import collect
 from clbench.reporter import Reporter, SilentReporter
@@ -75,7 +75,9 @@ def _prepare(config: RunConfig, experiment: Experiment, stream: Stream, reporter
     for plugin in build_plugins(experiment.options, experiment.seed).values():
         plugin.check(network)
     reporter.stage(f"preparing {len(stream.cases)} cases")
-    prepared = prepare_cases(stream.cases, plan, cache_root(), workers=config.workers)
+    prepared = prepare_cases(
+        stream.cases, plan, cache_root(), workers=workers_for(config.workers, resolve_device(config.device))
+    )
     require_labels(stream, prepared)
     return prepared
 
@@ -124,7 +126,7 @@ def _carry_out(
         network_factory(experiment, stream, plan, channels),
         experiences[0].classes,
         device=device,
-        workers=config.workers,
+        workers=workers_for(config.workers, device),
         on_step=books.after_step,
     )
     position = books.restore(strategy, experiences)

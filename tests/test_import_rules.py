@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "continual": {"errors"},
     "metrics": {"errors"},
     "functional": BASE,
-    "data": BASE,
+    "data": {*BASE, "device"},
     "networks": {*BASE, "data"},
     "runfolder": {"errors", "continual", "metrics"},
     "streams": {*BASE, "data"},

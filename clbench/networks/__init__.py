@@ -69,7 +69,7 @@ def build_network(
     deep_supervision: bool,
     seed: int,
 ) -> SegmentationNetwork:
-    """A network of the registry with the initial weights of a seed, on the CPU in float32.
+    """A network of the registry with the initial weights of a seed, on the CPU in float32, convolving channels last.
 
     Args:
         name: key of ``NETWORKS``.
@@ -86,7 +86,7 @@ def build_network(
     """
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS)
-    return NETWORKS[name].load()(
+    network = NETWORKS[name].load()(
         in_channels=in_channels,
         classes=classes,
         dims=plan.dims,
@@ -97,3 +97,6 @@ def build_network(
         deep_supervision=deep_supervision,
         seed=seed,
     )
+    convolve = import_module("clbench.networks.channels_last").convolve_channels_last  # torch, which lists do not need
+    convolve(network)
+    return network

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.utils.data import default_collate
 
 from clbench.errors import InputError
 from clbench.functional.fisher import fisher_diagonal
-from clbench.functional.quadratic import quadratic_penalty
+from clbench.functional.quadratic import Quadratic, merge_quadratics, quadratic
 from clbench.seeding import derive, forked_rng, torch_generator
 from clbench.strategies.plugin import StrategyPlugin, add_loss, task_index
-
-
-@dataclass
-class Consolidated:
-    """Weights after a task and how much each mattered; float32, keyed by parameter name."""
-
-    anchors: dict[str, Tensor]
-    importances: dict[str, Tensor]
 
 
 class EWC(StrategyPlugin):
@@ -34,8 +24,9 @@ class EWC(StrategyPlugin):
 
     Args:
         weight: factor of the penalty, at least 0.
-        mode: ``separate`` keeps anchors and Fisher of every earlier task; ``online`` keeps the last anchors and one
-            running Fisher, in constant memory.
+        mode: ``separate`` sums the penalties of every earlier task, each around the weights that task ended with; the
+            sum is kept as the one quadratic that it is. ``online`` has one penalty, around the last weights, with a
+            running Fisher.
         gamma: decay of the running Fisher in ``online`` mode, in [0, 1]; without effect in ``separate`` mode.
         fisher: labels of the log-likelihood: ``sampled`` from the network (the true Fisher) or ``given`` by the masks
             (the empirical Fisher).
@@ -63,15 +54,12 @@ class EWC(StrategyPlugin):
             raise InputError("ewc.gamma does nothing in mode separate; set ewc.mode=online or leave gamma at 1")
         self.weight, self.mode, self.gamma = weight, mode, gamma
         self.fisher, self.samples, self.seed = fisher, samples, seed
-        self.past: list[Consolidated] = []
+        self.past: Quadratic | None = None
 
     def before_backward(self, strategy: Any, **_: Any) -> None:
         """Add the penalty of every earlier task."""
-        if not self.past:
-            return
-        weights = dict(strategy.model.named_parameters())
-        penalties = [quadratic_penalty(weights, memory.anchors, memory.importances) for memory in self.past]
-        add_loss(strategy, "ewc", self.weight * torch.stack(penalties).sum())
+        if self.past is not None:
+            add_loss(strategy, "ewc", self.weight * self.past(dict(strategy.model.named_parameters())))
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Estimate the Fisher information of the task just learned and remember its weights."""
@@ -83,29 +71,30 @@ class EWC(StrategyPlugin):
                 labels=self.fisher,
                 generator=torch_generator(self.seed, "ewc-labels", task),
             )
-        # Sorted, as checkpoints give them back, so that sums over them have one order.
-        importances = dict(sorted(importances.items()))
-        anchors = {name: value.detach().clone() for name, value in sorted(strategy.model.named_parameters())}
-        if self.mode == "online" and self.past:
-            importances = _running(self.past[-1].importances, importances, self.gamma)
-            self.past.clear()
-        self.past.append(Consolidated(anchors, importances))
+        anchors = {name: value.detach().clone() for name, value in strategy.model.named_parameters()}
+        new = quadratic(anchors, importances)
+        if self.past is not None and self.mode == "separate":
+            new = merge_quadratics(self.past, new)
+        elif self.past is not None:
+            new = quadratic(anchors, _running(self.past.importances, importances, self.gamma))
+        self.past = new
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """``k/anchor/NAME`` and ``k/importance/NAME`` for the k-th remembered task."""
-        tensors = {}
-        for position, memory in enumerate(self.past):
-            tensors.update({f"{position}/anchor/{name}": value for name, value in memory.anchors.items()})
-            tensors.update({f"{position}/importance/{name}": value for name, value in memory.importances.items()})
-        return tensors
+        """``anchor/NAME``, ``importance/NAME`` and ``floor`` of the one quadratic; nothing in the first task."""
+        if self.past is None:
+            return {}
+        anchors = {f"anchor/{name}": value for name, value in self.past.anchors.items()}
+        importances = {f"importance/{name}": value for name, value in self.past.importances.items()}
+        return anchors | importances | {"floor": self.past.floor}
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore what ``state_tensors`` gave."""
-        self.past = [Consolidated({}, {}) for _ in {name.split("/")[0] for name in tensors}]
+        kept: dict[str, dict[str, Tensor]] = {"anchor": {}, "importance": {}}
         for key, value in sorted(tensors.items()):
-            position, kind, name = key.split("/", 2)
-            memory = self.past[int(position)]
-            (memory.anchors if kind == "anchor" else memory.importances)[name] = value
+            kind, _, name = key.partition("/")
+            if name:
+                kept[kind][name] = value
+        self.past = Quadratic(kept["anchor"], kept["importance"], tensors["floor"]) if tensors else None
 
 
 def _patches(strategy: Any, count: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -11,8 +11,8 @@ from avalanche.logging import BaseLogger
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
 
+from clbench.data.loading import Batches, load
 from clbench.data.patches import PatchDataset
 from clbench.functional.losses import dice_ce
 from clbench.networks.head import grow_head
@@ -79,6 +79,7 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
         precision: ``float32`` or ``bfloat16`` (autocast of the forward pass; losses stay in float32).
         plugins: name -> plugin, in the order their hooks run.
         workers: loader processes; 0 loads in this process. Results do not depend on it.
+        compiled: train through ``torch.compile``; results move by float noise.
         on_step: called after every step.
     """
 
@@ -93,13 +94,16 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
         precision: str,
         plugins: Mapping[str, Any],
         workers: int = 0,
+        compiled: bool = False,
         on_step: StepListener | None = None,
     ) -> None:
-        self.recipe, self.seed, self.precision, self.workers = recipe, seed, precision, workers
+        self.recipe, self.seed, self.precision = recipe, seed, precision
+        self.workers, self.compiled = workers, compiled
         self.fresh_network, self.named_plugins, self.on_step = fresh_network, dict(plugins), on_step
         self.loss_terms: dict[str, Tensor] = {}
         self.patches: PatchDataset
         self.resume_from: TrainingState | None = None
+        self._compiled_forward: Callable[[Tensor], Any]
         super().__init__(
             model=network.to(device),
             optimizer=_optimizer(network, recipe),
@@ -145,14 +149,8 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
     def make_train_dataloader(self, **_: Any) -> None:
         """Batches in step order from the first step that is still to do."""
         first = 0 if self.resume_from is None else self.resume_from.step
-        size = int(self.recipe.batch_size)
-        self.dataloader = DataLoader(
-            Subset(self.patches, range(first * size, len(self.patches))) if first else self.patches,
-            batch_size=size,
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # or the loader would draw its base seed from the global stream
-        )
+        batches = Batches(self.patches, int(self.recipe.batch_size), first)
+        self.dataloader = load(batches, self.workers, self.device)
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
         """Grow the head to the labels seen so far."""
@@ -168,6 +166,10 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
         if self.resume_from is not None:
             self.load_state(self.resume_from)
             self.resume_from = None
+        if self.compiled:
+            # Anew for each task: heads grow, and feature taps come and go, which a compiled network does not notice.
+            torch.compiler.reset()
+            self._compiled_forward = torch.compile(self.model)
         super()._before_training_epoch(**kwargs)
 
     def _before_training_iteration(self, **kwargs: Any) -> None:
@@ -180,7 +182,7 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
     def forward(self) -> Any:
         """Logits of the mini-batch under autocast; a list of them with deep supervision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            return super().forward()
+            return self._compiled_forward(self.mb_x) if self.compiled else super().forward()
 
     def criterion(self) -> Tensor:
         """Dice + cross-entropy in float32; its terms are kept for the log."""
@@ -243,7 +245,11 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     parameters = list(network.parameters())
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(
-            parameters, recipe.learning_rate, betas=(recipe.momentum, 0.999), weight_decay=recipe.weight_decay
+            parameters,
+            recipe.learning_rate,
+            betas=(recipe.momentum, 0.999),
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
     return torch.optim.SGD(
         parameters,
@@ -251,6 +257,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         momentum=recipe.momentum,
         nesterov=recipe.momentum > 0,
         weight_decay=recipe.weight_decay,
+        fused=True,
     )
 
 

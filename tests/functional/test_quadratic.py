@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clbench.functional.quadratic import quadratic_penalty
+from clbench.functional.quadratic import merge_quadratics, quadratic, quadratic_penalty
 
 
 def tensors(seed, rows=2, dtype=torch.float64):
@@ -92,3 +92,32 @@ def test_computed_in_float32_under_autocast():
 def test_what_does_not_fit_is_refused(weights, anchors, importances, match):
     with pytest.raises(ValueError, match=match):
         quadratic_penalty(weights, anchors, importances)
+
+
+def test_merged_quadratics_are_their_sum_everywhere():
+    first, second, third = (quadratic(tensors(seed), tensors(seed + 10)) for seed in (1, 2, 3))
+    merged = merge_quadratics(merge_quadratics(first, second), third)
+    for seed in (20, 21):
+        weights = {name: (5 * value).requires_grad_() for name, value in tensors(seed).items()}
+        whole, parts = merged(weights), first(weights) + second(weights) + third(weights)
+        torch.testing.assert_close(whole, parts)
+        for ours, theirs in zip(
+            *(torch.autograd.grad(value, [*weights.values()]) for value in (whole, parts)), strict=True
+        ):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_merging_keeps_rows_that_grew_later_at_the_later_anchor():
+    old, new = quadratic(tensors(1), tensors(2)), quadratic(tensors(3, rows=4), tensors(4, rows=4))
+    merged = merge_quadratics(old, new)
+    assert merged.anchors["head"][2:].equal(new.anchors["head"][2:])
+    weights = tensors(5, rows=4)
+    torch.testing.assert_close(merged(weights), old(weights) + new(weights))
+
+
+def test_merging_weights_that_matter_to_no_task_is_finite():
+    nothing = quadratic({"w": torch.ones(2)}, {"w": torch.zeros(2)})
+    other = quadratic({"w": torch.zeros(2)}, {"w": torch.zeros(2)})
+    merged = merge_quadratics(nothing, other)
+    assert merged({"w": torch.full((2,), 7.0)}).item() == 0
+    assert merged.anchors["w"].isfinite().all()

@@ -1,0 +1,122 @@
+"""Loading: batches in step order, drawn ahead of the network where a processor core is free for it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from clbench.device import usable_cores
+
+Batch = list[Tensor]
+AHEAD = 2
+"""Batches that wait for the network."""
+
+
+class Patches(Protocol):
+    """Patches in training order; ``clbench.data.patches.PatchDataset`` is one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]: ...
+
+
+class Batches(Dataset[Batch]):
+    """Patches in batches, as a map-style data set whose item ``i`` is the batch of step ``first_step + i``.
+
+    A batch is ``[x (B, C, *patch) float32, y (B, *patch) int64, task labels (B,) int64]``, what Avalanche reads.
+
+    Args:
+        patches: slot after slot, step after step.
+        batch_size: slots per step.
+        first_step: step of the first batch.
+    """
+
+    def __init__(self, patches: Patches, batch_size: int, first_step: int = 0) -> None:
+        self.patches, self.batch_size, self.first_step = patches, batch_size, first_step
+
+    def __len__(self) -> int:
+        return len(self.patches) // self.batch_size - self.first_step
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(f"batch {index} of {len(self)}")
+        first = (self.first_step + index) * self.batch_size
+        images, masks, labels = zip(*(self.patches[first + slot] for slot in range(self.batch_size)), strict=True)
+        # NumPy copies in this thread; torch would wake its own threads, which the network is using.
+        stacked = [torch.from_numpy(np.stack([tensor.numpy() for tensor in part])) for part in (images, masks)]
+        return [*stacked, torch.tensor(labels)]
+
+
+class DrawnAhead:
+    """Iterates over batches that a thread draws while the network works on the ones before.
+
+    An error in the thread is raised where the batch would have come; leaving the loop early ends the thread.
+
+    Args:
+        batches: a map-style data set or a loader.
+    """
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        assert isinstance(self.batches, Sized)
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        waiting: queue.Queue[tuple[str, Any]] = queue.Queue(AHEAD)
+        left = threading.Event()
+        thread = threading.Thread(target=_draw, args=(self.batches, waiting, left), daemon=True)
+        thread.start()
+        try:
+            while (item := waiting.get())[0] == "batch":
+                yield item[1]
+            if item[0] == "error":
+                raise item[1]
+        finally:
+            left.set()
+            while not waiting.empty():  # a thread that waits to put its batch sees that nobody wants it
+                waiting.get_nowait()
+            thread.join()
+
+
+def _draw(batches: Iterable[Batch], waiting: queue.Queue[tuple[str, Any]], left: threading.Event) -> None:
+    try:
+        for batch in batches:
+            waiting.put(("batch", batch))
+            if left.is_set():
+                return
+        waiting.put(("end", None))
+    except BaseException as error:  # raised again in the thread that trains
+        waiting.put(("error", error))
+
+
+def load(batches: Batches, workers: int, device: torch.device) -> Iterable[Batch]:
+    """Batches in order, as fast as the device can take them; their content does not depend on how.
+
+    With workers, processes draw them. Without, a thread draws them ahead if the network leaves it a core, which it does
+    on a GPU or with fewer threads than cores; else they are drawn in between, since two threads on one core only
+    disturb each other.
+
+    Args:
+        batches: what to load.
+        workers: processes.
+        device: where the network is; on CUDA batches lie in pinned memory.
+    """
+    on_gpu = device.type == "cuda"
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=on_gpu,
+        generator=torch.Generator(),  # or the loader would draw its base seed from the global stream
+    )
+    free_core = on_gpu or torch.get_num_threads() < usable_cores()
+    return loader if workers or not free_core else DrawnAhead(loader)
