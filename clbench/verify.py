@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clbench.continual import CaseRow
 from clbench.errors import InputError
-from clbench.metrics import METRICS, score_case
+from clbench.metrics import required_metrics, score_case
 from clbench.runfolder import Run, read_run
 from clbench.runfolder.reading import prediction_path, read_prediction
 from clbench.runfolder.summary import FILE_NAME
@@ -104,7 +104,7 @@ def _rows(run: Run) -> Iterator[Difference]:
         yield Difference("cases.csv", f"{len(keys) - len(set(keys))} scores are there twice")
     elif run.rows and (run.path / "cases.csv").read_bytes() != case_text(run.rows).encode():
         yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
-    metrics = {row.metric for row in run.rows} | {"dice"}
+    metrics = {row.metric for row in run.rows} | required_metrics(_numbers(run))
     for after_task in sorted({*needed, *(row.after_task for row in run.rows)}):
         expected = {(*key, metric) for key in _expected(run, after_task) for metric in metrics}
         there = {key for key in keys if key[0] == after_task}
@@ -114,6 +114,12 @@ def _rows(run: Run) -> Iterator[Difference]:
                 yield Difference(
                     "cases.csv", f"{len(odd)} scores after task {after_task} are {what}, such as {example}"
                 )
+
+
+def _numbers(run: Run) -> int:
+    """The ``numbers`` of a run's configuration, which say what rows it must have."""
+    numbers = run.config_resolved.get("numbers", 1)
+    return numbers if isinstance(numbers, int) else 1
 
 
 def _expected(run: Run, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
@@ -199,9 +205,10 @@ def _scores(run: Run, after_task: int, raw: RawCase, rows: list[CaseRow]) -> Ite
     """Whether one prediction gives its rows."""
     path = prediction_path(run.path, after_task, rows[0].case)
     name = path.relative_to(run.path).as_posix()
+    metrics = sorted({row.metric for row in rows})
     try:
         prediction = read_prediction(path)
-        scores = score_case(prediction, raw.mask, run.stream.labels, raw.spacing_mm, tuple(METRICS))
+        scores = score_case(prediction, raw.mask, run.stream.labels, raw.spacing_mm, metrics)
     except ValueError as error:
         yield Difference(name, str(error))
         return

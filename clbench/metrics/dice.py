@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 
-def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: Sequence[float] = ()) -> float:
+def dice(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
     """Twice the common volume over the sum of both volumes.
 
     Args:
         prediction: bool, any shape.
         truth: bool, the same shape.
-        spacing_mm: not needed; voxels have equal volume.
 
     Returns:
         In [0, 1]; NaN when both masks are empty, 0 when only one is: a false alarm on a case without the structure

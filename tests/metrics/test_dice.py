@@ -1,4 +1,4 @@
-"""Dice and the scoring of a case."""
+"""Dice against closed forms, scikit-learn and MONAI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from clbench.metrics import METRICS, score_case
 from clbench.metrics.dice import dice
 
 masks = arrays(np.bool_, (3, 4, 2))
@@ -67,28 +66,3 @@ def test_agrees_with_monai_where_the_truth_is_not_empty(seed):
     truth[0, 0, 0] = True
     tensors = (torch.from_numpy(mask)[None, None].float() for mask in (prediction, truth))
     assert dice(prediction, truth) == pytest.approx(compute_dice(*tensors).item(), abs=1e-6)
-
-
-def test_a_case_is_scored_label_by_label():
-    truth = np.array([[[1, 1, 2, 0]]], np.uint8)
-    prediction = np.array([[[1, 0, 2, 0]]], np.uint8)
-    scores = score_case(prediction, truth, {"a": 1, "b": 2}, (1.0, 1.0, 1.0))
-    assert scores == [("a", "dice", pytest.approx(2 / 3)), ("b", "dice", 1.0)]
-
-
-def test_a_label_absent_from_both_is_undefined_for_that_label_only():
-    scores = score_case(np.ones((2, 2, 2), np.uint8), np.ones((2, 2, 2), np.uint8), {"a": 1, "b": 2}, (1, 1, 1))
-    assert scores[0][2] == 1.0
-    assert math.isnan(scores[1][2])
-
-
-def test_maps_on_different_grids_are_refused():
-    with pytest.raises(ValueError, match="different grids"):
-        score_case(np.zeros((2, 2, 2), np.uint8), np.zeros((2, 2, 1), np.uint8), {"a": 1}, (1, 1, 1))
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_registered_metrics_can_be_computed(name):
-    assert METRICS[name].summary
-    perfect = METRICS[name].compute(BALL, BALL, (1.0, 2.0, 3.0))
-    assert perfect == (1.0 if METRICS[name].higher_is_better else 0.0)
