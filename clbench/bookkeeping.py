@@ -24,11 +24,12 @@ from clbench.device import device_name
 from clbench.errors import InputError, RunError
 from clbench.evaluate import Inference, evaluate, scored_tasks
 from clbench.networks.head import grow_head
+from clbench.probe import DriftProbe
 from clbench.reporter import Reporter
 from clbench.runfolder import RunFolder, TrainRow
 from clbench.seeding import derive
 from clbench.stopping import StopRequest
-from clbench.strategies.template import SegmentationStrategy, TrainingState
+from clbench.strategies.template import SegmentationStrategy, TrainingState, under
 from clbench.streams.stream import Stream
 
 LOG_ROWS_PER_TASK = 250
@@ -122,6 +123,7 @@ class Bookkeeper:
         self.folder, self.reporter, self.regime = folder, reporter, regime
         self.stop = stop
         self.cost = Cost()
+        self.probe = DriftProbe(stream, prepared, inference)
         self.device = device_name(inference.device)
         self._pending: list[tuple[int, dict[str, torch.Tensor], float]] = []
         self._begun = self._stage_begun = self._reported = time.perf_counter()
@@ -207,6 +209,7 @@ class Bookkeeper:
             self.stop.check()
         if rows:
             self.folder.write_cases(rows)
+        self._probe(strategy, trained)
         self.cost.add("evaluate", after_task, time.perf_counter() - begun)
         labels = [[self.stream.label_name(value) for value in task.labels] for task in self.stream.tasks]
         matrix = score_matrix(rows, labels, self.stream.kind)
@@ -214,6 +217,19 @@ class Bookkeeper:
         if trained:
             self._save(strategy, "scored", trained)
         self.stop.check()
+
+    def _probe(self, strategy: SegmentationStrategy, trained: int) -> None:
+        """Keep the features of the task just learned; after the last one, write how far those of the others moved.
+
+        Only a stream learned one task after the other has drift: a joint network is trained once, and the networks of
+        ``single`` are not each other's past.
+        """
+        tasks = self.stream.tasks
+        if self.regime == "sequential" and 0 < trained < len(tasks):
+            self.probe.remember(strategy.model, tasks[trained - 1])
+        elif trained:
+            self.folder.write_drift(self.probe.rows(strategy.model))
+            self.probe.kept.clear()
 
     def _keeper(self, after_task: int) -> Any:
         wanted = self.config.predictions
@@ -237,6 +253,7 @@ class Bookkeeper:
         phase, task, step = (checkpoint.state[name] for name in ("phase", "task", "step"))
         state = TrainingState(step, checkpoint.tensors)
         self.cost = Cost(checkpoint.state["cost"])
+        self.probe.kept = under(checkpoint.tensors, "drift/")
         self.folder.truncate_train(task, step)
         self.reporter.stage(
             f"going on after step {step} of task {task}" if phase == "training" else f"going on after task {task}"
@@ -259,7 +276,8 @@ class Bookkeeper:
         _require_finite(strategy, phase, task)
         state = strategy.save_state(optimizer=phase == "training")
         position = {"phase": phase, "task": task, "step": state.step, "device": self.device}
-        self.folder.save_checkpoint(state.tensors, {**position, "cost": self.cost.stages})
+        tensors = state.tensors | {f"drift/{name}": value for name, value in self.probe.kept.items()}
+        self.folder.save_checkpoint(tensors, {**position, "cost": self.cost.stages})
 
     def finish(self) -> None:
         """Write the cost and the summary."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clbench.continual import CaseRow
+from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 from clbench.metrics import required_metrics, score_case
 from clbench.runfolder import Run, read_run
 from clbench.runfolder.reading import prediction_path, read_prediction
 from clbench.runfolder.summary import FILE_NAME
-from clbench.runfolder.tables import case_text, score_text
+from clbench.runfolder.tables import case_text, drift_text, score_text
 
 if TYPE_CHECKING:
     from clbench.data.nifti import RawCase
@@ -79,7 +80,7 @@ def verify(path: Path, data_root: Path | None = None, card: str = "") -> list[Di
         return [Difference(path.name, str(error))]
     if not run.complete:
         return [Difference(FILE_NAME, "missing: the run is not complete")]
-    found += [*_config(run), *_rows(run), *_summary(run)]
+    found += [*_config(run), *_rows(run), *_drift(run), *_summary(run)]
     data = _at_hand(run, data_root, card)
     return found if data is None else [*found, *_data(run, data)]
 
@@ -130,6 +131,19 @@ def _expected(run: Run, after_task: int) -> Iterator[tuple[int, int, str, str, s
             for split in SCORED_SPLITS:
                 for case in task.cases.get(split, ()):
                     yield from ((after_task, on_task, split, case, label) for label in task.labels)
+
+
+def _drift(run: Run) -> Iterator[Difference]:
+    """Whether drift was measured in every metric for the same tasks at each tap, and written as clbench writes it."""
+    if run.drift is None:  # written before drift was measured
+        return
+    if (run.path / "drift.csv").read_bytes() != drift_text(run.drift).encode():
+        yield Difference("drift.csv", "not sorted or formatted as clbench writes it")
+    tasks = range(1, len(run.stream.tasks)) if run.regime == "sequential" else ()
+    taps = sorted({row.tap for row in run.drift})
+    expected = sorted((task, tap, metric) for task in tasks for tap in taps for metric in DRIFT_METRICS)
+    if sorted((row.task, row.tap, row.metric) for row in run.drift) != expected:
+        yield Difference("drift.csv", "not one value for each earlier task, tap and metric")
 
 
 def _summary(run: Run) -> Iterator[Difference]:

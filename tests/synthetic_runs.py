@@ -9,6 +9,7 @@ import numpy as np
 
 from clbench.config import config_hash
 from clbench.continual import CaseRow
+from clbench.drift import METRICS, DriftRow
 from clbench.runfolder import Run, RunFolder, StreamRecord, TaskRecord, TrainRow, read_run
 
 TASKS = ("A", "B")
@@ -68,11 +69,28 @@ def case_rows(scores: Any = SCORES, only_after: set[int] | None = None) -> list[
     return rows
 
 
-def finished(out: Path, resolved: dict[str, Any] | None = None, scores: Any = SCORES, **more: Any) -> Run:
+def drift_of(cka_distance: float) -> list[DriftRow]:
+    """Drift rows of task A at two taps."""
+    return [
+        DriftRow(1, tap, metric, cka_distance + shift)
+        for tap, shift in (("bottleneck", 0.1), ("last", -0.1))
+        for metric in METRICS
+    ]
+
+
+def finished(
+    out: Path,
+    resolved: dict[str, Any] | None = None,
+    scores: Any = SCORES,
+    drift: list[DriftRow] | None = None,
+    **more: Any,
+) -> Run:
     """A complete run folder, read back."""
     with open_folder(out, resolved, **more) as folder:
         only = {0, 2} if (resolved or {}).get("strategy") == "joint" else None
         folder.write_cases(case_rows(scores, only))
+        if drift is not None:
+            folder.write_drift(drift)
         folder.append_train([TrainRow(1, 1, {"loss": 1.5}, 0.01, 0.1)])
         folder.write_cost(
             {"stages": [{"stage": "train", "task": 1, "seconds": 2.0}, {"stage": "evaluate", "seconds": 3.0}]}

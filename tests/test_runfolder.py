@@ -23,7 +23,7 @@ from clbench.runfolder import files as run_files
 from clbench.runfolder.reading import prediction_path, read_prediction
 from clbench.runfolder.records import file_name
 from clbench.runfolder.tables import case_text, read_cases, read_train, score_text
-from synthetic_runs import SCORES, case_rows, config, finished, open_folder, stream_record
+from synthetic_runs import SCORES, case_rows, config, drift_of, finished, open_folder, stream_record
 
 
 @pytest.fixture
@@ -59,6 +59,20 @@ def test_the_summary_holds_scores_of_both_splits_and_a_hash_of_every_other_file(
     assert run.summary["scores"]["test"]["dice"]["metrics"]["forgetting"] == 0.2
     there = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()}
     assert there == {*run.summary["hashes"], "summary.json"}
+
+
+def test_drift_reads_back_as_written_with_its_means(tmp_path):
+    run = finished(tmp_path, drift=drift_of(0.25)[::-1])
+    assert run.drift == tuple(sorted(drift_of(0.25)))
+    assert (run.mean_drift(), run.mean_drift(tap="last"), run.mean_drift("frechet", "bottleneck")) == (0.25, 0.15, 0.35)
+    assert run.summary["drift"]["cka_distance"]["tasks"] == {"bottleneck": [0.35], "last": [0.15]}
+
+
+@pytest.mark.parametrize("drift", [None, []], ids=["not measured", "without meaning"])
+def test_a_run_without_drift_has_no_mean(tmp_path, drift):
+    run = finished(tmp_path, drift=drift)
+    assert run.mean_drift() is None
+    assert ("drift" in run.summary) == (drift is not None)
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):

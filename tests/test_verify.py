@@ -18,9 +18,17 @@ from clbench.runfolder.files import write_json
 from clbench.runfolder.summary import hash_files, summarize
 from clbench.runfolder.tables import case_text
 from clbench.verify import verify
-from synthetic_runs import TASKS, config, finished, open_folder
+from synthetic_runs import TASKS, config, drift_of, finished, open_folder
 
-FILES = ("run.json", "cases.csv", "train.csv", "cost.json", "summary.json", "predictions/after_2/A__0.nii.gz")
+FILES = (
+    "run.json",
+    "cases.csv",
+    "drift.csv",
+    "train.csv",
+    "cost.json",
+    "summary.json",
+    "predictions/after_2/A__0.nii.gz",
+)
 
 
 def no_data(run, data_root, card):
@@ -34,7 +42,7 @@ def _without_raw_data(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    return finished(tmp_path)
+    return finished(tmp_path, drift=drift_of(0.3))
 
 
 def found(path: Path, data: Path | None = None) -> str:
@@ -45,7 +53,7 @@ def seal(path: Path) -> None:
     """Write the summary again, as somebody would who wants a change to pass."""
     run = read_run(path)
     (path / "summary.json").unlink()
-    write_json(path / "summary.json", summarize(run.stream, run.regime, run.rows, hash_files(path)))
+    write_json(path / "summary.json", summarize(run.stream, run.regime, run.rows, hash_files(path), run.drift))
 
 
 def test_a_run_as_it_was_finished_has_no_difference(run):
@@ -151,6 +159,43 @@ def test_a_score_given_twice_is_found(run):
     line = text.splitlines()[1]
     (run.path / "cases.csv").write_text(f"{text}{line}\n")
     assert "1 scores are there twice" in found(run.path)
+
+
+def test_a_drift_typed_by_hand_is_found(run):
+    summary = json.loads((run.path / "summary.json").read_text())
+    summary["drift"]["frechet"]["mean"] = 0.0
+    write_json(run.path / "summary.json", summary)
+    assert found(run.path) == "summary.json: drift is not what drift.csv comes to"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1,last,cka_distance,0.200000"], "drift.csv: not one value for each earlier task, tap and metric"),
+        ([], ""),
+        (["2,last,cka_distance,0.2"], "task 2 is not one that other tasks follow"),
+        (["1,last,speed,0.2"], "is damaged in line 2"),
+        (["1,last,cka_distance,inf"], "is damaged in line 2"),
+    ],
+)
+def test_drift_that_is_not_asked_for_or_missing_is_found(run, lines, message):
+    (run.path / "drift.csv").write_text("\n".join(["task,tap,metric,value", *lines]) + "\n")
+    if "damaged" not in message and "follow" not in message:
+        seal(run.path)
+    assert message in found(run.path)
+
+
+def test_drift_in_another_order_is_found(run):
+    head, *lines = (run.path / "drift.csv").read_text().splitlines()
+    (run.path / "drift.csv").write_text("\n".join([head, *lines[::-1]]) + "\n")
+    seal(run.path)
+    assert found(run.path) == "drift.csv: not sorted or formatted as clbench writes it"
+
+
+def test_a_joint_run_with_drift_is_odd(tmp_path):
+    assert verify(finished(tmp_path / "1", config("joint"), drift=[]).path) == []
+    odd = finished(tmp_path / "2", config("joint"), drift=drift_of(0.3))
+    assert found(odd.path) == "drift.csv: not one value for each earlier task, tap and metric"
 
 
 def test_joint_and_single_runs_need_only_their_own_scores(tmp_path):

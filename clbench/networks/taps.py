@@ -85,6 +85,11 @@ def tap(network: nn.Module, names: Iterable[str]) -> FeatureTap:
     return FeatureTap(wanted)
 
 
+def tap_names(network: nn.Module) -> tuple[str, ...]:
+    """The levels that ``tap`` knows of a network."""
+    return tuple(_points(network))
+
+
 def _points(network: nn.Module) -> Mapping[str, TapPoint]:
     if isinstance(network, Tappable):
         return network.tap_points

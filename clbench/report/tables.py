@@ -41,7 +41,8 @@ def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] =
 def _table(group: Group) -> ResultTable:
     lines = sorted((_line(group, row) for row in group.rows), key=_rank)
     referenced = [key for key in WITH_REFERENCE if any(line.values[key].mean is not None for line in lines)]
-    return ResultTable(group, (*ALWAYS, *referenced, "seconds"), tuple(lines))
+    drift = ["drift"] if any(line.values["drift"].mean is not None for line in lines) else []
+    return ResultTable(group, (*ALWAYS, *referenced, *drift, "seconds"), tuple(lines))
 
 
 def _rank(line: Line) -> tuple[bool, float, str]:
@@ -52,6 +53,7 @@ def _rank(line: Line) -> tuple[bool, float, str]:
 def _line(group: Group, row: Row) -> Line:
     metrics = [run.metrics("test", "dice", **group.references(run)) for run in row.runs]
     values = {key: _value([found[key] for found in metrics]) for key in (*ALWAYS, *WITH_REFERENCE)}
+    values["drift"] = _value([run.mean_drift() for run in row.runs])
     values["seconds"] = _value([_seconds(run) for run in row.runs])
     return Line(row.label, len(row.runs), values)
 

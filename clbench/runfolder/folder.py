@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clbench.continual import CaseRow, Regime
+from clbench.drift import DriftRow
 from clbench.errors import InputError
 from clbench.runfolder import checkpoint, files, lock, summary, tables
 from clbench.runfolder.reading import SCHEMA_VERSION, prediction_path, read_run
@@ -167,6 +168,10 @@ class RunFolder:
             rows = tables.read_train(path, drop_broken_end=True)
             self._rewrite_train([row for row in rows if (row.task, row.step) <= (task, step)])
 
+    def write_drift(self, rows: Sequence[DriftRow]) -> None:
+        """Write ``drift.csv``; no rows say that drift means nothing for this run."""
+        files.write_bytes(self.path / "drift.csv", tables.drift_text(rows).encode())
+
     def write_cost(self, cost: Mapping[str, Any]) -> None:
         """Write ``cost.json``: seconds and peak memory per stage, parameters, stored bytes, replayed fraction."""
         files.write_json(self.path / "cost.json", cost)
@@ -217,7 +222,7 @@ class RunFolder:
         run = read_run(self.path)
         if not run.rows:
             raise InputError(f"{self.path} has no scores yet; a run is complete only after an evaluation")
-        content = summary.summarize(run.stream, run.regime, run.rows, summary.hash_files(self.path))
+        content = summary.summarize(run.stream, run.regime, run.rows, summary.hash_files(self.path), run.drift)
         files.write_json(self.path / summary.FILE_NAME, content)
         self.status = "complete"
         self.close()

@@ -11,11 +11,12 @@ from typing import Any, get_args
 import numpy as np
 
 from clbench.continual import CaseRow, Floats, Regime, ScoreMatrix, continual_metrics, score_matrix
+from clbench.drift import DriftRow, summarize_drift
 from clbench.errors import InputError
 from clbench.metrics import METRICS
 from clbench.runfolder import files, summary
 from clbench.runfolder.records import StreamRecord, file_name
-from clbench.runfolder.tables import read_cases
+from clbench.runfolder.tables import read_cases, read_drift
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +36,7 @@ class Run:
         config_hash: of ``config_resolved``.
         provenance: packages, machine, command line.
         rows: of ``cases.csv``; empty when there is none yet.
+        drift: of ``drift.csv``; None when there is no such file (yet).
         cost: of ``cost.json``; empty when there is none yet.
         summary: of ``summary.json``; None until the run is complete.
     """
@@ -49,6 +51,7 @@ class Run:
     config_hash: str
     provenance: Mapping[str, Any]
     rows: tuple[CaseRow, ...]
+    drift: tuple[DriftRow, ...] | None
     cost: Mapping[str, Any]
     summary: Mapping[str, Any] | None
 
@@ -81,6 +84,19 @@ class Run:
             higher_is_better=METRICS[metric].higher_is_better,
         )
 
+    def mean_drift(self, metric: str = "cka_distance", tap: str = "") -> float | None:
+        """Mean drift over the tasks, at one tap or over all of them; None where it was not measured or means nothing.
+
+        Args:
+            metric: of ``clbench.drift.METRICS``.
+            tap: feature level; empty for all.
+        """
+        found = summarize_drift(self.drift or ()).get(metric)
+        if found is None:
+            return None
+        mean: float | None = found["taps"].get(tap) if tap else found["mean"]
+        return mean
+
     def changed_files(self, *, everything: bool) -> dict[str, str]:
         """Files of a complete run that are not as its summary says; see ``summary.changed_files``."""
         hashes = {} if self.summary is None else self.summary["hashes"]
@@ -93,9 +109,11 @@ class Run:
             ValueError: the rows come to no scores, such as rows that are there twice.
         """
         there = {} if self.summary is None else self.summary
-        expected = summary.summarize(self.stream, self.regime, self.rows, there.get("hashes", {}))
+        expected = summary.summarize(self.stream, self.regime, self.rows, there.get("hashes", {}), self.drift)
         if there.get("scores") != expected["scores"]:
             return "R, n or metrics are not what cases.csv comes to"
+        if there.get("drift") != expected.get("drift"):
+            return "drift is not what drift.csv comes to"
         same = (self.path / summary.FILE_NAME).read_bytes() == files.json_bytes(expected)
         return "" if same else "not written as clbench writes it"
 
@@ -135,6 +153,7 @@ def read_run(path: Path) -> Run:
         config_hash=digest,
         provenance=provenance,
         rows=_rows(path / "cases.csv", stream),
+        drift=_drift(path / "drift.csv", stream),
         cost=cost if isinstance(cost, dict) else {},
         summary=_summary(path / summary.FILE_NAME),
     )
@@ -182,6 +201,17 @@ def _rows(path: Path, stream: StreamRecord) -> tuple[CaseRow, ...]:
         known = row.label in stream.labels and row.metric in METRICS
         if not (known and 0 <= row.after_task <= tasks and 1 <= row.on_task <= tasks):
             raise InputError(f"{path} is damaged: a row of case {row.case} has a task, label or metric the run lacks")
+    return rows
+
+
+def _drift(path: Path, stream: StreamRecord) -> tuple[DriftRow, ...] | None:
+    """The rows of ``drift.csv``, all of them of tasks that others follow."""
+    if not path.exists():
+        return None
+    rows = tuple(read_drift(path))
+    for row in rows:
+        if not 1 <= row.task < len(stream.tasks):
+            raise InputError(f"{path} is damaged: task {row.task} is not one that other tasks follow")
     return rows
 
 

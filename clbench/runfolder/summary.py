@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clbench.continual import CaseRow, Regime, continual_metrics, score_matrix
+from clbench.drift import DriftRow, summarize_drift
 from clbench.errors import InputError
 from clbench.metrics import METRICS
 from clbench.runfolder import files, lock
@@ -21,7 +22,11 @@ LARGE = ("predictions", "checkpoints")
 
 
 def summarize(
-    stream: StreamRecord, regime: Regime, rows: Sequence[CaseRow], hashes: Mapping[str, str]
+    stream: StreamRecord,
+    regime: Regime,
+    rows: Sequence[CaseRow],
+    hashes: Mapping[str, str],
+    drift: Sequence[DriftRow] | None = None,
 ) -> dict[str, Any]:
     """The content of ``summary.json``.
 
@@ -30,10 +35,12 @@ def summarize(
         regime: of the strategy.
         rows: of ``cases.csv``, read back from it, so that both files tell the same.
         hashes: as ``hash_files`` gives them.
+        drift: of ``drift.csv``; None when there is no such file.
 
     Returns:
         ``schema_version``; ``scores``: split -> metric -> ``R`` (T + 1 lists of T numbers, None where undefined),
-        ``n`` and ``metrics`` (those that need no reference run); and ``hashes``. Numbers have six decimals.
+        ``n`` and ``metrics`` (those that need no reference run); ``drift`` as ``summarize_drift`` gives it, where it
+        was measured; and ``hashes``. Numbers have six decimals.
     """
     kinds = sorted({(row.split, row.metric) for row in rows})
     scores: dict[str, dict[str, Any]] = {}
@@ -46,7 +53,8 @@ def summarize(
             "n": matrix.counts.tolist(),
             "metrics": {key: _rounded(value) for key, value in derived.items()},
         }
-    return {"schema_version": SCHEMA_VERSION, "scores": scores, "hashes": dict(hashes)}
+    measured = {} if drift is None else {"drift": summarize_drift(drift)}
+    return {"schema_version": SCHEMA_VERSION, "scores": scores, **measured, "hashes": dict(hashes)}
 
 
 def hash_files(folder: Path) -> dict[str, str]:

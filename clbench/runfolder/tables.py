@@ -11,9 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from clbench.continual import CaseRow
+from clbench.drift import DECIMALS, DriftRow
+from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 
 CASE_COLUMNS = tuple(field.name for field in fields(CaseRow))
+DRIFT_COLUMNS = tuple(field.name for field in fields(DriftRow))
 _TRAIN_FIRST, _TRAIN_LAST = ("task", "step"), ("learning_rate", "seconds")
 
 
@@ -76,6 +79,32 @@ def read_cases(path: Path) -> list[CaseRow]:
             after, on, split, case, patient, label, metric, value = line
             score_text(float(value))  # refuses infinity
             rows.append(CaseRow(int(after), int(on), split, case, patient, label, metric, float(value)))
+        except ValueError:
+            raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
+    return rows
+
+
+def drift_text(rows: Iterable[DriftRow]) -> str:
+    """``drift.csv``: sorted, six decimals, NaN as ``nan``."""
+    lines = ([row.task, row.tap, row.metric, f"{row.value:.{DECIMALS}f}"] for row in sorted(rows))
+    return _text([DRIFT_COLUMNS, *lines])
+
+
+def read_drift(path: Path) -> list[DriftRow]:
+    """The rows of a ``drift.csv``.
+
+    Raises:
+        InputError: not a table that ``drift_text`` writes; names the line.
+    """
+    header, *lines = _read(path)
+    if tuple(header) != DRIFT_COLUMNS:
+        raise InputError(f"{path} is damaged: its first line is not {','.join(DRIFT_COLUMNS)}")
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            task, tap, metric, value = line
+            score_text(float(value))  # refuses infinity
+            rows.append(DriftRow(int(task), tap, DRIFT_METRICS[DRIFT_METRICS.index(metric)], float(value)))
         except ValueError:
             raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
     return rows

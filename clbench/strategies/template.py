@@ -223,12 +223,12 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
 
     def load_state(self, state: TrainingState) -> None:
         """Restore what ``save_state`` gave, in a network whose head already has its size."""
-        load_weights(self.model, _under(state.tensors, "network/"))
-        buffers = _under(state.tensors, "optimizer/")
+        load_weights(self.model, under(state.tensors, "network/"))
+        buffers = under(state.tensors, "optimizer/")
         if buffers:
             _load_optimizer(self.optimizer, buffers)
         for name, plugin in self.stateful_plugins().items():
-            kept = _under(state.tensors, f"plugin/{name}/")
+            kept = under(state.tensors, f"plugin/{name}/")
             plugin.load_state_tensors({key: value.to(self.device) for key, value in kept.items()})
         self.clock.train_exp_iterations = state.step
 
@@ -237,7 +237,8 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
         return {name: plugin for name, plugin in self.named_plugins.items() if isinstance(plugin, StrategyPlugin)}
 
 
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, which is taken off."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 

@@ -39,6 +39,10 @@ def cases(folder):
     return (folder / "cases.csv").read_bytes()
 
 
+def drift(folder):
+    return (folder / "drift.csv").read_bytes()
+
+
 def final_weights(folder):
     (path,) = (folder / "checkpoints").glob("*/tensors.safetensors")
     return {name: value for name, value in load_file(path).items() if name.startswith("network/")}
@@ -88,6 +92,7 @@ def test_stopped_and_resumed_gives_the_same_bytes(run_once, domain_card, class_c
         run_config(config, StopAt(**place))
     resumed, whole = run_config(config), run_once(name, kind=kind)
     assert cases(resumed) == cases(whole)
+    assert drift(resumed) == drift(whole)
     first, second = final_weights(resumed), final_weights(whole)
     assert first.keys() == second.keys()
     assert all(first[key].equal(second[key]) for key in first)

@@ -62,7 +62,8 @@ def test_the_run_folder_holds_what_the_design_says(finished):
     assert re.fullmatch(r"naive-s0-[0-9a-f]{8}", folder.name)
     assert folder.parent.name == "toy@1"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"run.json", "cases.csv", "train.csv", "cost.json", "summary.json", "predictions", "checkpoints"}
+    files = {"run.json", "cases.csv", "drift.csv", "train.csv", "cost.json", "summary.json"}
+    assert names == {*files, "predictions", "checkpoints"}
     head = "after_task,on_task,split,case,patient,label,metric,value"
     assert (folder / "cases.csv").read_text().splitlines()[0] == head
     assert str(finished[0].parent) not in (folder / "run.json").read_text()

@@ -12,7 +12,7 @@ from clbench.report.groups import groups, usable
 from clbench.report.load import LeftOut, find_runs, load_runs
 from clbench.report.markup import escape_csv, escape_markdown, escape_tex
 from clbench.report.tables import table
-from synthetic_runs import SCORES, case_rows, config, finished, open_folder, stream_record
+from synthetic_runs import SCORES, case_rows, config, drift_of, finished, open_folder, stream_record
 
 BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
 SINGLE = ((0.1, 0.2), (0.85, 0.25), (0.3, 0.95))
@@ -62,6 +62,15 @@ def test_references_of_the_same_seed_give_the_metrics_that_need_them(tmp_path):
     assert found["single"]["final"] == "n/a"
     assert found["single"]["learned"] == "0.900"
     assert list(found) == ["joint", "ewc", "naive", "single"]
+
+
+def test_drift_is_a_column_where_a_run_has_it(tmp_path):
+    finished(tmp_path, drift=drift_of(0.25))
+    finished(tmp_path, config(seed=1), drift=drift_of(0.35))
+    finished(tmp_path, config("joint"), JOINT, drift=[])
+    found = cells(table(load_runs(tmp_path)))
+    assert found["naive"]["drift"] == "0.300 ± 0.071"
+    assert found["joint"]["drift"] == "n/a"
 
 
 def test_a_reference_of_another_seed_does_not_count(tmp_path):
