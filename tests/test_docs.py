@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -34,6 +36,12 @@ def test_every_strategy_has_a_section_and_no_other_thing_does():
     assert set(sections(read("strategies"))) == set(STRATEGIES)
 
 
+def test_the_sections_are_what_the_docstrings_say():
+    check = [sys.executable, ROOT / "scripts" / "strategies_docs.py", "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def limits(annotation: Any) -> str:
     """The column 'values' of an option."""
     choices = annotation if get_origin(annotation) is not None else None
@@ -41,6 +49,8 @@ def limits(annotation: Any) -> str:
         found = [item for field in annotation.__metadata__ for item in field.metadata]
         signs = [(LIMITS[name], getattr(item, name)) for item in found for name in LIMITS if hasattr(item, name)]
         return ", ".join(f"{sign} {value}" for sign, value in signs)
+    if annotation is bool:
+        return "`true`, `false`"
     return ", ".join(f"`{choice}`" for choice in get_args(choices)) if choices else "names, joined by commas"
 
 

@@ -108,12 +108,12 @@ def test_targets_of_make_exist(page: Path):
 
 @pages
 def test_python_examples_name_things_that_exist(page: Path):
-    own = {module for block in blocks(page.read_text("utf-8"), "python") for module in re.findall(r"import L2", block)}
+    own = {module for block in blocks(page.read_text("utf-8"), "python") for module in re.findall(r"import L1", block)}
     for block in blocks(page.read_text(encoding="utf-8"), "python"):
-        if block.startswith('"l2": '):
+        if block.startswith('"l1": '):
             continue  # a line of a dict
         for node in ast.walk(ast.parse(block)):
-            if isinstance(node, ast.ImportFrom) and node.module and not (own and node.module.endswith(".l2")):
+            if isinstance(node, ast.ImportFrom) and node.module and not (own and node.module.endswith(".l1")):
                 module = import_module(node.module)
                 assert all(hasattr(module, alias.name) for alias in node.names)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "clbench":
@@ -129,19 +129,19 @@ def test_python_examples_name_things_that_exist(page: Path):
 def test_the_example_strategy_trains_and_is_stored(monkeypatch, tmp_path):
     plugin, line, test = blocks(read("add-a-strategy"), "python")
     (entry,) = eval(f"{{{line}}}", {"StrategySpec": StrategySpec}).items()
-    module = ModuleType("clbench.strategies.l2")
+    module = ModuleType("clbench.strategies.l1")
     monkeypatch.setitem(STRATEGIES, *entry)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
     exec(plugin, vars(module))
     names: dict[str, Any] = {}
     exec(test, names)
-    names["test_the_penalty_is_half_the_squared_distance_to_the_previous_weights"]()
-    folder = run_config(toy_config(write_class_stream(tmp_path / "data"), tmp_path, "l2", ["l2.weight=0.5"]))
+    names["test_the_penalty_is_the_absolute_distance_to_the_previous_weights"]()
+    folder = run_config(toy_config(write_class_stream(tmp_path / "data"), tmp_path, "l1", ["l1.weight=0.5"]))
     stages = json.loads((folder / "cost.json").read_text())["stages"]
     (last,) = (stage for stage in stages if stage["stage"] == "train" and stage["task"] == 3)
-    assert last["stored_bytes"] == {"l2": 4 * last["parameters"]}
-    assert "l2" in (folder / "train.csv").read_text().splitlines()[0].split(",")
+    assert last["stored_bytes"] == {"l1": 4 * last["parameters"]}
+    assert "l1" in (folder / "train.csv").read_text().splitlines()[0].split(",")
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -26,5 +26,6 @@ STRATEGIES: dict[str, StrategySpec] = {
         "SIGReg on U-Net feature maps: latent features pulled to an isotropic Gaussian",
         plugin="clbench.strategies.segreg:SegReg",
         penalty="weight",
+        family="latent",
     ),
 }

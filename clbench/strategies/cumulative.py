@@ -8,10 +8,15 @@ from clbench.strategies.plugin import StrategyPlugin
 
 
 class Cumulative(StrategyPlugin):
-    """Train each stage on the union of all tasks seen so far, continuing from the current weights.
+    """Each stage goes on from the current weights and trains on all tasks so far. Upper reference that keeps the order.
 
-    Every stage has the budget of one task, so that the cost per stage is that of ``naive``. Old images are kept in
-    full; ``cost.json`` says so as a replayed fraction of 1.
+    Equation: θ_t = argmin L_{1..t}(θ), started at θ_{t−1}.
+
+    Source: the strategy of that name in Avalanche.
+    Differs from the source in: every stage has the steps of one task, so that a stage costs what it costs ``naive``;
+        Avalanche's makes as many steps as there are data.
+    Memory: all images so far (``replayed_fraction`` 1 in ``cost.json``).
+    Time: that of ``naive``.
     """
 
     replayed_fraction = 1.0

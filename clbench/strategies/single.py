@@ -8,9 +8,15 @@ from clbench.strategies.plugin import StrategyPlugin
 
 
 class Single(StrategyPlugin):
-    """Train each task alone, from the initial weights: the S[j] of the metrics.
+    """A fresh network for each task, from the initial weights that every strategy of this seed starts from.
 
-    The initial weights are those every strategy of the same seed starts from.
+    Gives the S[j] of the metrics: what a task alone can give.
+
+    Equation: θ_t = argmin L_t(θ), started at θ_0.
+
+    Source: the reference of forward transfer and of intransigence, see the protocol.
+    Memory: none.
+    Time: that of ``naive``.
     """
 
     def before_training_exp(self, strategy: Any, **_: Any) -> None:

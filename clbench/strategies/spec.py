@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 Regime = Literal["sequential", "joint", "single"]
+Family = Literal["regularization", "distillation", "rehearsal", "projection", "architecture", "latent"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class StrategySpec:
         needs_past: True when it does something only from the second task on, so that ``joint`` excludes it.
         reference: True for rows that bound the others (not a continual learner).
         task_identity: True when it is told the task at test time.
+        family: under which heading of the documentation it stands.
     """
 
     summary: str
@@ -31,6 +33,7 @@ class StrategySpec:
     needs_past: bool = False
     reference: bool = False
     task_identity: bool = False
+    family: Family = "regularization"
 
     def load(self) -> Any:
         """Import the plugin class; call only when ``plugin`` is not empty."""
