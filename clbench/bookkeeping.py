@@ -154,16 +154,16 @@ class Bookkeeper:
 
     def after_training(self, strategy: SegmentationStrategy, experience: Any) -> None:
         """Count what the strategy keeps and save the trained task."""
-        stored = {name: plugin.stored_bytes for name, plugin in strategy.stateful_plugins().items()}
+        plugins = strategy.stateful_plugins()
+        stored = {name: plugin.stored_bytes for name, plugin in plugins.items()}
         self.cost.add(
             "train",
             experience.index,
             0.0,
             parameters=sum(parameter.numel() for parameter in strategy.model.parameters()),
             stored_bytes=stored,
-            replayed_fraction=max(
-                (plugin.replayed_fraction for plugin in strategy.stateful_plugins().values()), default=0.0
-            ),
+            replayed_fraction=max((plugin.replayed_fraction for plugin in plugins.values()), default=0.0),
+            replayed_bytes=max((plugin.replayed_bytes for plugin in plugins.values()), default=0),
         )
         self._save(strategy, "trained", experience.index)
         self.stop.check()

@@ -52,11 +52,13 @@ class Patch:
         image: (C, *patch) float32.
         mask: (*patch) uint8 label values.
         case_id: the case it was cut from.
+        labels: label values annotated in its mask.
     """
 
     image: Tensor
     mask: Tensor
     case_id: str
+    labels: tuple[int, ...] = ()
 
 
 class PatchSampler:
@@ -105,10 +107,13 @@ class PatchSampler:
         """The patch of a slot (from 0) of a step (from 0)."""
         rng = numpy_generator(self.seed, self.purpose, self.task_index, step, slot)
         forced = self._forced(slot, rng.random())
-        entry = self.pool[rng.integers(len(self.pool))]
+        entry = self._entry(rng)
         corner = self._corner(entry, rng, forced=forced)
         image, mask = self._cut(entry, corner, rng)
-        return Patch(torch.from_numpy(image), torch.from_numpy(mask), entry.prepared.case.case_id)
+        return Patch(torch.from_numpy(image), torch.from_numpy(mask), entry.prepared.case.case_id, entry.labels)
+
+    def _entry(self, rng: np.random.Generator) -> PoolEntry:
+        return self.pool[rng.integers(len(self.pool))]
 
     def _forced(self, slot: int, chance: float) -> bool:
         if self.batch_size == 1:

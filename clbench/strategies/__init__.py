@@ -28,4 +28,10 @@ STRATEGIES: dict[str, StrategySpec] = {
         penalty="weight",
         family="latent",
     ),
+    "replay": StrategySpec(
+        "patches of remembered cases join every batch",
+        plugin="clbench.strategies.replay:Replay",
+        needs_past=True,
+        family="rehearsal",
+    ),
 }

@@ -13,6 +13,10 @@ from clbench.strategies import STRATEGIES
 from clbench.strategies.spec import Regime
 
 RUN_ARGUMENTS = {"self", "seed"}  # given by the run, never by the user
+ONE_OF = {
+    "rehearsal": "decide what is looked at again",
+    "projection": "decide which way the weights may move",
+}
 
 
 def parse_strategy(text: str) -> list[str]:
@@ -44,6 +48,10 @@ def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
         raise InputError(
             f"strategy '{text}': {past[0]} protects earlier tasks, but {regimes[0]} has none to forget; use one of them"
         )
+    for family, what in ONE_OF.items():
+        same = [part for part in parts if STRATEGIES[part].family == family]
+        if len(same) > 1:
+            raise InputError(f"strategy '{text}': {' and '.join(same)} each {what}; use one of them")
 
 
 def regime_of(parts: Sequence[str]) -> Regime:

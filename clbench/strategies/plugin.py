@@ -17,9 +17,11 @@ class StrategyPlugin(SupervisedPlugin):  # type: ignore[misc]
 
     Attributes:
         replayed_fraction: share of the old training images that it can look at again, in [0, 1].
+        replayed_bytes: bytes of the prepared cases that this share comes to, where it is kept by reference.
     """
 
     replayed_fraction: float = 0.0
+    replayed_bytes: int = 0
 
     def check(self, network: Any) -> None:
         """Refuse a network that this plugin cannot work with, before anything is trained.

@@ -46,19 +46,26 @@ class SegmentationExperience(DatasetExperience):  # type: ignore[misc]
         name: the task's name, ``"all"`` for the union.
         classes: output channels after this experience: background and the labels seen so far.
         patches: stateless patches of this experience's training cases.
+        pools: training cases of each task up to this one, with the labels annotated in it, sorted by case id.
+        sampling: how patches are drawn.
     """
 
     def __init__(
         self, index: int, name: str, classes: int, pools: Sequence[list[PoolEntry]], sampling: Sampling
     ) -> None:
         self.index, self.name, self.classes = index, name, classes
-        self._pools, self._sampling = pools, sampling
+        self.pools = [sorted(pool, key=lambda entry: entry.prepared.case.case_id) for pool in pools]
+        self.sampling = sampling
         self.patches = patch_dataset(pools[-1], index, sampling)
         super().__init__(dataset=as_avalanche(self.patches), current_experience=index - 1)
 
     def patches_so_far(self) -> PatchDataset:
         """Patches of the training cases of this and all earlier experiences, at this experience's steps."""
-        return patch_dataset(merge_pools(self._pools), self.index, self._sampling)
+        return patch_dataset(merge_pools(self.pools), self.index, self.sampling)
+
+    def patches_of(self, task: int) -> PatchDataset:
+        """The patches that this or an earlier task (from 1) was trained on, to be looked at again."""
+        return patch_dataset(self.pools[task - 1], task, self.sampling)
 
 
 def patch_dataset(pool: Sequence[PoolEntry], index: int, sampling: Sampling) -> PatchDataset:

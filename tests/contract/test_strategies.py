@@ -151,6 +151,11 @@ def changed(name, option, default):
         ("ewc", "samples"): 3,
         ("segreg", "taps"): "bottleneck",
         ("segreg", "normalization"): "standardize",
+        ("replay", "budget"): 1.0,
+        ("replay", "unit"): "slices",
+        ("replay", "selection"): "reservoir",
+        ("replay", "share"): 1.0,
+        ("replay", "background"): "given",
     }
     if (name, option) in others:
         return others[name, option]
@@ -158,14 +163,21 @@ def changed(name, option, default):
 
 
 # Options that act only beside another one.
-BESIDE = {("ewc", "gamma"): ("ewc.mode=online",)}
+BESIDE = {
+    ("ewc", "gamma"): ("ewc.mode=online",),
+    ("replay", "unit"): ("replay.budget=1",),
+}
+
+# Options that act only where masks do not show all classes.
+CLASS_ONLY = {"background"}
 
 
 @pytest.mark.parametrize(("name", "option"), [(name, option) for name in STRATEGIES for option in options_of(name, {})])
 def test_every_option_changes_something(run_once, name, option):
     beside = BESIDE.get((name, option), ())
+    kind = "class" if option in CLASS_ONLY else "domain"
     value = changed(name, option, options_of(name, {})[option])
-    base, other = run_once(name, *beside), run_once(name, *beside, f"{name}.{option}={value}")
+    base, other = (run_once(name, *settings, kind=kind) for settings in (beside, (*beside, f"{name}.{option}={value}")))
     first, second = final_weights(base), final_weights(other)
     assert any(not first[key].equal(second[key]) for key in first)
 

@@ -1,0 +1,111 @@
+"""Memory patches: what is drawn from earlier cases at (seed, task, step, slot), by reference to the prepared cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from clbench.data.patches import PatchPlan, PatchSampler, PoolEntry
+
+
+@dataclass(frozen=True)
+class MemoryEntry(PoolEntry):
+    """A case of an earlier task, or one slice of it, that may be looked at again.
+
+    Attributes:
+        slice: index along the third prepared axis; None for the whole case.
+    """
+
+    slice: int | None = None
+
+
+class MemorySampler(PatchSampler):
+    """Draws patches of remembered cases as a pure function of (seed, purpose, task, step, slot).
+
+    Groups are equally likely, and so are the entries of a group. A third of the slots is forced to contain foreground,
+    as in ``PatchSampler``; in an entry of one slice, foreground of that slice.
+
+    Args:
+        groups: entries, none of them empty.
+        plan, seed, task_index, batch_size, augment: as for ``PatchSampler``; the task is the current one.
+        purpose: a name in the seed that no other sampler of the run has.
+
+    Raises:
+        ValueError: no group, or an empty one.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[MemoryEntry]],
+        plan: PatchPlan,
+        seed: int,
+        task_index: int,
+        batch_size: int,
+        augment: bool = True,
+        purpose: str = "memory",
+    ) -> None:
+        if not groups or not all(groups):
+            raise ValueError("a memory to draw from needs at least one entry in every group")
+        everything = [entry for group in groups for entry in group]
+        super().__init__(everything, plan, seed, task_index, batch_size, augment=augment, purpose=purpose)
+        self.groups = groups
+
+    def _entry(self, rng: np.random.Generator) -> PoolEntry:
+        group = self.groups[int(rng.integers(len(self.groups)))]
+        return group[int(rng.integers(len(group)))]
+
+    def _corner(self, entry: PoolEntry, rng: np.random.Generator, *, forced: bool) -> list[int]:
+        corner = super()._corner(entry, rng, forced=forced)
+        if not isinstance(entry, MemoryEntry) or entry.slice is None:
+            return corner
+        if forced and (voxels := _foreground(entry, entry.slice)) is not None:
+            at, size = voxels[rng.integers(len(voxels))], self.plan.patch_size
+            room = [limit - count for limit, count in zip(entry.prepared.geometry.shape, size, strict=False)]
+            corner = [
+                min(max(int(voxel) - count // 2, 0), free) if free >= 0 else -(-free // 2)
+                for voxel, count, free in zip(at, size, room, strict=False)
+            ]
+        return [*corner[:2], entry.slice]
+
+
+def _foreground(entry: MemoryEntry, position: int) -> np.ndarray | None:
+    """Annotated foreground voxels (N, 3) of one slice, or None where it shows none."""
+    found = [entry.prepared.foreground(label) for label in entry.visible]
+    here = [voxels[voxels[:, 2] == position] for voxels in found]
+    every = np.concatenate(here) if here else np.empty((0, 3))
+    return every if len(every) else None
+
+
+class MemoryPatches(Dataset[tuple[Tensor, Tensor, int]]):
+    """Remembered patches in the order of training steps, as a map-style data set.
+
+    Item ``i`` is slot ``i % batch_size`` of step ``first_step + i // batch_size``: ``(x (C, *patch) float32,
+    y (*patch) int64, annotated)``, the last a number whose bit k says that label k is annotated in y.
+
+    Args:
+        sampler: draws the patches.
+        steps: number of steps.
+        first_step: step of the first item.
+    """
+
+    def __init__(self, sampler: PatchSampler, steps: int, first_step: int = 0) -> None:
+        self.sampler, self.steps, self.first_step = sampler, steps, first_step
+
+    def __len__(self) -> int:
+        return self.steps * self.sampler.batch_size
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        step, slot = divmod(index, self.sampler.batch_size)
+        patch = self.sampler(self.first_step + step, slot)
+        return patch.image, patch.mask.long(), label_bits(patch.labels)
+
+
+def label_bits(labels: Sequence[int]) -> int:
+    """A number whose bit k says that label k is among ``labels``, each below 63."""
+    return sum(1 << label for label in labels)

@@ -1,0 +1,149 @@
+"""Rehearsal: what plugins that look at earlier cases again have in common: the memory, its batches, partial labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from clbench.data.memory import MemoryEntry, MemoryPatches, MemorySampler, label_bits
+from clbench.functional.partial import Criterion, marginal_loss
+from clbench.strategies.memory import CaseMemory, replayed_share
+from clbench.strategies.plugin import StrategyPlugin, task_index
+
+Background = Literal["marginal", "given"]
+
+
+class PartialCriterion:
+    """A criterion that knows which labels are annotated in each sample of the batch at hand.
+
+    Attributes:
+        criterion: scores what is annotated.
+        annotated: label bits of each sample; None scores masks as they are.
+    """
+
+    def __init__(self, criterion: Criterion) -> None:
+        self.criterion = criterion
+        self.annotated: Sequence[int] | None = None
+
+    def __call__(self, output: Any, target: Tensor) -> Any:
+        """The criterion on what is annotated."""
+        if self.annotated is None:
+            return self.criterion(output, target)
+        return marginal_loss(self.criterion, output, target, self.annotated)
+
+
+class Rehearsal(StrategyPlugin):
+    """Base of the plugins that rehearse; each adds how the memory is chosen and what is done with its patches.
+
+    The strategy must train on a ``SegmentationExperience``.
+
+    Args:
+        memory: what is kept.
+        share: memory patches per patch of the current task.
+        background: ``marginal`` or ``given``, see ``marginal_loss``.
+        seed: of the patches.
+    """
+
+    def __init__(self, memory: CaseMemory, share: float, background: Background, seed: int) -> None:
+        super().__init__()
+        self.memory, self.share, self.background, self.seed = memory, share, background, seed
+        self._batches: Iterator[Any] | None = None
+        self._partial: PartialCriterion | None = None
+
+    @property
+    def purpose(self) -> str:
+        """The name of the strategy in its seeds."""
+        return self.memory.purpose
+
+    def before_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Begin with new batches; from the second task on, read masks as what they are: partly annotated."""
+        self._batches = None
+        if self.background == "marginal" and task_index(strategy) > 1:
+            self._partial = PartialCriterion(strategy._criterion)
+            strategy._criterion = self._partial
+
+    def before_training_iteration(self, strategy: Any, **_: Any) -> None:
+        """Say which labels the masks of the current task show."""
+        self.annotate(own_labels(strategy))
+
+    def after_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Choose what is kept of the task just learned."""
+        if self._partial is not None:
+            strategy._criterion = self._partial.criterion
+        self._partial = self._batches = None
+        self.remember(strategy)
+        pools = strategy.experience.pools
+        self.replayed_fraction, self.replayed_bytes = replayed_share(self.memory.entries, pools)
+
+    def remember(self, strategy: Any) -> None:
+        """Choose what is kept of the task just learned."""
+        self.memory.add_task(strategy.experience.pools)
+
+    def annotate(self, bits: Sequence[int]) -> None:
+        """Say which labels are annotated in each sample of the coming batch."""
+        if self._partial is not None:
+            self._partial.annotated = bits
+
+    def count(self, strategy: Any) -> int:
+        """Memory patches per step."""
+        return max(1, round(self.share * int(strategy.train_mb_size)))
+
+    def draw(self, strategy: Any) -> tuple[Tensor, Tensor, list[int]]:
+        """The memory patches of the current step: x (M, C, *S), y (M, *S) on the device, and the label bits of each."""
+        groups = self.memory.groups(strategy.experience.pools)
+        if self._batches is None:
+            self._batches = batches(strategy, lambda first: self.patches(strategy, groups, self.count(strategy), first))
+        x, y, bits = next(self._batches)
+        return x.to(strategy.device, non_blocking=True), y.to(strategy.device, non_blocking=True), bits.tolist()
+
+    def patches(
+        self, strategy: Any, groups: Sequence[Sequence[MemoryEntry]], count: int, first_step: int, *names: str | int
+    ) -> MemoryPatches:
+        """Memory patches from a step of the current task on, ``count`` per step."""
+        sampling = strategy.experience.sampling
+        sampler = MemorySampler(
+            groups,
+            sampling.plan,
+            self.seed,
+            task_index(strategy),
+            count,
+            augment=sampling.augment,
+            purpose="-".join(str(name) for name in (self.purpose, *names)),
+        )
+        return MemoryPatches(sampler, sampling.steps, first_step)
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """References to the remembered cases."""
+        return self.memory.state()
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore what ``state_tensors`` gave."""
+        self.memory.load(tensors)
+
+
+def own_labels(strategy: Any) -> list[int]:
+    """For each patch of the current batch, the bits of the labels that the current task annotates."""
+    (labels,) = {entry.labels for entry in strategy.experience.pools[-1]}
+    return [label_bits(labels)] * len(strategy.mbatch[0])
+
+
+def batches(strategy: Any, dataset: Callable[[int], Dataset[Any]]) -> Iterator[Any]:
+    """One batch per training step from the coming one on, loaded as the strategy loads its own.
+
+    Args:
+        strategy: its clock says which step comes.
+        dataset: ``first step -> data set`` with ``sampler.batch_size`` items per step.
+    """
+    while True:
+        items: Any = dataset(int(strategy.clock.train_exp_iterations))
+        yield from DataLoader(
+            items,
+            batch_size=items.sampler.batch_size,
+            num_workers=getattr(strategy, "workers", 0),
+            pin_memory=torch.device(strategy.device).type == "cuda",
+            generator=torch.Generator(),  # or the loader would draw its base seed from the global stream
+        )

@@ -1,0 +1,84 @@
+"""Replay: patches of remembered cases join every batch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+
+from clbench.errors import InputError
+from clbench.strategies.memory import CaseMemory, Selection, Unit
+from clbench.strategies.rehearsal import Background, Rehearsal, own_labels
+
+
+class Replay(Rehearsal):
+    """From the second task on, every batch is joined by patches of remembered cases of earlier tasks.
+
+    The memory holds references to the prepared cases, never voxels; at the end of each task it is decided anew which
+    cases (or slices) it holds. Their patches are drawn and augmented as those of the current task are, a third of them
+    with foreground, and come on top of the current batch, which stays that of ``naive``.
+
+    A remembered case keeps the labels of its own task. In a class-incremental stream old masks therefore show new
+    classes as background, and new masks show old classes as background; ``background=marginal`` takes that for what it
+    is: background or any class that is not annotated in that mask.
+
+    Args:
+        budget: how much is kept of the cases seen, in the unit below.
+        unit: ``fraction`` of the cases, at least one of each task (``balanced``) or of all; or a number of ``cases`` or
+            ``slices`` (2-D plans) in all.
+        selection: ``balanced`` keeps and draws every task alike; ``reservoir`` keeps and draws everything seen so far
+            with the same chance.
+        share: memory patches for each patch of the current batch.
+        background: of partly annotated masks: ``marginal`` adds up the probabilities of the background and of the
+            classes that are not annotated, in old masks and new ones; ``given`` takes it as background. The same where
+            all labels are annotated, as in every domain stream.
+        seed: of selection and patches.
+
+    Equation: L(θ) on the union of B current patches and round(share · B) memory patches; with ``marginal`` the mean of
+        the losses over groups of patches with the same annotated labels, weighted by their number.
+
+    Source: Chaudhry et al. 2019, arXiv 1902.10486 (experience replay); reservoir: Vitter 1985, doi 10.1145/3147.3165;
+        marginal loss: Cermelli et al. 2020, arXiv 2002.00718, equation 5.
+    Differs from the source in: whole cases are remembered instead of single samples, as a hospital would keep them; the
+        memory changes at the end of a task; as ``fraction`` it grows with the stream, and a case once dropped never
+        comes back.
+    Memory: 32 bytes per reference; ``cost.json`` says which fraction of the old images (``replayed_fraction``) and how
+        many bytes of the cache (``replayed_bytes``) they stand for.
+    Time: share · 100 % of a step, so half as much again by default.
+    """
+
+    def __init__(
+        self,
+        budget: Annotated[float, Field(gt=0)] = 0.25,
+        unit: Unit = "fraction",
+        selection: Selection = "balanced",
+        share: Annotated[float, Field(gt=0)] = 0.5,
+        background: Background = "marginal",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(CaseMemory(budget, unit, selection, seed, "replay"), share, background, seed)
+
+    def check(self, network: Any) -> None:
+        """Refuse slices of a volume that is not trained on by slices."""
+        refuse_slices(network, self.memory)
+
+    def before_forward(self, strategy: Any, **_: Any) -> None:
+        """Join memory patches to the batch."""
+        if not len(self.memory):
+            return
+        x, y, bits = self.draw(strategy)
+        own_x, own_y, *others = strategy.mbatch
+        self.annotate([*own_labels(strategy), *bits])
+        joined = [torch.cat([other, other.new_zeros(len(x))]) for other in others]
+        strategy.mbatch = [torch.cat([own_x, x]), torch.cat([own_y, y]), *joined]
+
+
+def refuse_slices(network: Any, memory: CaseMemory) -> None:
+    """Refuse a memory of slices for a network of volumes.
+
+    Raises:
+        InputError: the network is 3-D.
+    """
+    if memory.unit == "slices" and len(network.topology.strides[0]) != 2:
+        raise InputError(f"{memory.purpose}.unit=slices needs a 2-D plan; this stream is trained on volumes: use cases")
