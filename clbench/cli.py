@@ -133,13 +133,14 @@ def table(
     out: Annotated[
         Path | None, typer.Option(help="write table.FORMAT there instead of printing", metavar="DIR")
     ] = None,
+    metric: Annotated[str, typer.Option(help="the score: see clbench list metrics")] = "dice",
 ) -> None:
-    """Compare runs: one table per stream, data, preset, precision and network."""
+    """Compare runs: one table per stream, data, preset and precision."""
     from clbench.report.load import find_runs
     from clbench.report.tables import table as make_table
 
     runs, left_out = find_runs(*paths)
-    text = make_table(runs, format_, left_out)
+    text = make_table(runs, format_, left_out, metric)
     if out is None:
         typer.echo(text)
         return

@@ -55,20 +55,20 @@ class ScoreMatrix:
 
 @dataclass(frozen=True)
 class _Column:
-    """What one task contributes to the metrics: its column of R and its references.
+    """What one task contributes to the metrics: its column of R and its references, for any number of matrices B.
 
     Attributes:
         task: the task's number j, from 1.
-        scores: (T + 1,) scores on task j after 0..T tasks.
-        single, naive, joint: S[j], Q[j, j] and J[j]; NaN when there is no such run.
+        scores: (T + 1, *B) scores on task j after 0..T tasks.
+        single, naive, joint: (*B) S[j], Q[j, j] and J[j]; NaN where there is no such run.
         sign: 1 when higher scores are better, -1 when lower ones are.
     """
 
     task: int
     scores: Floats
-    single: float
-    naive: float
-    joint: float
+    single: Floats
+    naive: Floats
+    joint: Floats
     sign: int
 
     @property
@@ -77,13 +77,13 @@ class _Column:
         return len(self.scores) - 1
 
     @property
-    def learned(self) -> float:
-        """R[j, j]."""
-        return float(self.scores[self.task])
+    def learned(self) -> Floats:
+        """(1, *B) R[j, j]."""
+        return self.scores[self.task : self.task + 1]
 
-    def gain(self, scores: Floats | float, reference: Floats | float) -> Floats:
+    def gain(self, scores: Floats, reference: Floats) -> Floats:
         """How much better scores are than a reference; positive is better whatever the direction of the score."""
-        return np.atleast_1d(self.sign * (np.asarray(scores) - reference))
+        return self.sign * (scores - reference)
 
 
 def _earlier(column: _Column, terms: Floats) -> Floats:
@@ -97,40 +97,40 @@ def _later(column: _Column, terms: Floats) -> Floats:
 
 
 def _backward(column: _Column) -> Floats:
-    return _earlier(column, column.gain(column.scores[-1], column.learned))
+    return _earlier(column, column.gain(column.scores[-1:], column.learned))
 
 
 def _forgotten(column: _Column) -> Floats:
     if column.task == column.last:
-        return np.empty(0)
-    best = column.sign * np.max(column.sign * column.scores[column.task : -1])
-    return column.gain(best, column.scores[-1])
+        return column.scores[:0]
+    best = column.sign * np.max(column.sign * column.scores[column.task : -1], axis=0)
+    return column.gain(best, column.scores[-1:])
 
 
 def _ratio_to_single(column: _Column) -> Floats:
-    ratio = np.float64(column.learned) / column.single
-    return _later(column, np.atleast_1d(ratio if column.sign > 0 else 1.0 / ratio))
+    ratio = column.learned / column.single
+    return _later(column, ratio if column.sign > 0 else 1.0 / ratio)
 
 
 # Every metric is the mean over all tasks of the terms its column gives, so that the same definition serves the score
-# matrix and a single case (METRICS.md asks for both).
+# matrix, a single case (METRICS.md asks for both) and thousands of resampled matrices at once.
 _TERMS: dict[str, Callable[[_Column], Floats]] = {
     "final": lambda c: c.scores[-1:],
     "average": lambda c: c.scores[c.task :],
-    "learned": lambda c: c.scores[c.task : c.task + 1],
+    "learned": lambda c: c.learned,
     "bwt": _backward,
     "bwt_all": lambda c: c.gain(c.scores[c.task + 1 :], c.learned),
     "bwt_relative": lambda c: _backward(c) / c.learned,
     "forgetting": _forgotten,
-    "fwt_init": lambda c: _later(c, c.gain(c.scores[c.task - 1], c.scores[0])),
+    "fwt_init": lambda c: _later(c, c.gain(c.scores[c.task - 1 : c.task], c.scores[0])),
     "fwt_upper": lambda c: c.scores[1 : c.task],
     "fwt_upper_init": lambda c: c.gain(c.scores[1 : c.task], c.scores[0]),
-    "fwt_single": lambda c: _later(c, c.gain(c.scores[c.task - 1], c.single)),
+    "fwt_single": lambda c: _later(c, c.gain(c.scores[c.task - 1 : c.task], c.single)),
     "plasticity_naive": lambda c: _later(c, c.gain(c.learned, c.naive)),
     "plasticity_naive_relative": lambda c: _later(c, c.gain(c.learned, c.naive) / c.naive),
     "rma": _ratio_to_single,
     "intransigence": lambda c: c.gain(c.joint, c.learned),
-    "gap_joint": lambda c: c.gain(c.joint, c.scores[-1]),
+    "gap_joint": lambda c: c.gain(c.joint, c.scores[-1:]),
 }
 
 METRIC_KEYS: tuple[str, ...] = (
@@ -140,6 +140,10 @@ METRIC_KEYS: tuple[str, ...] = (
 )
 """Every continual-learning metric, in the order of the documentation."""
 
+_OF_BWT_ALL: dict[str, Callable[[Floats], Floats]] = {
+    "remembering": lambda backward: 1.0 - np.abs(np.minimum(backward, 0.0)),
+    "bwt_plus": lambda backward: np.maximum(backward, 0.0),
+}
 _FORWARD = frozenset({"fwt_init", "fwt_upper", "fwt_upper_init", "fwt_single"})
 _DEFINED: dict[Regime, frozenset[str]] = {
     "sequential": frozenset(METRIC_KEYS),
@@ -247,11 +251,48 @@ def continual_metrics(
     values = {key: _metric(key, columns) for key in _TERMS}
     backward = values["bwt_all"]
     if backward is not None:
-        values["bwt_plus"] = max(backward, 0.0)
-        if higher_is_better:  # 1 - |BWT-| needs scores in [0, 1]: meaningless in millimetres
-            values["remembering"] = 1.0 - abs(min(backward, 0.0))
-    defined = _DEFINED[regime] - (_FORWARD if kind == "class" else frozenset())
+        values |= {key: float(of(np.asarray(backward))) for key, of in _OF_BWT_ALL.items()}
+        if not higher_is_better:
+            values["remembering"] = None  # 1 - |BWT-| needs scores in [0, 1]: meaningless in millimetres
+    defined = _defined(kind, regime)
     return {key: values.get(key) if key in defined else None for key in METRIC_KEYS}
+
+
+def resampled_metric(
+    key: str,
+    scores: Floats,
+    kind: Kind = "domain",
+    regime: Regime = "sequential",
+    *,
+    single: Floats | None = None,
+    naive: Floats | None = None,
+    joint: Floats | None = None,
+    higher_is_better: bool = True,
+) -> Floats:
+    """One metric of many score matrices at once, as the bootstrap needs it: arguments as ``continual_metrics``.
+
+    Args:
+        key: a metric of ``METRIC_KEYS``.
+        scores: (*B, T + 1, T).
+        kind: of the stream.
+        regime: of the strategy.
+        single: (*B, T).
+        naive: (*B, T + 1, T).
+        joint: (*B, T).
+        higher_is_better: False for distances.
+
+    Returns:
+        (*B,) float64, NaN where ``continual_metrics`` gives None.
+    """
+    if key not in _defined(kind, regime) or (key == "remembering" and not higher_is_better):
+        return np.full(scores.shape[:-2], np.nan)
+    columns = _columns(scores, single, naive, joint, 1 if higher_is_better else -1)
+    base = "bwt_all" if key in _OF_BWT_ALL else key
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.concatenate([_TERMS[base](column) for column in columns])
+        mean = terms.sum(axis=0) / len(terms)
+    mean = np.where(np.isfinite(mean), mean, np.nan)
+    return _OF_BWT_ALL[key](mean) if key in _OF_BWT_ALL else mean
 
 
 def case_metric(
@@ -281,7 +322,7 @@ def case_metric(
     """
     found: dict[tuple[int, str], float] = {}
     for name, curve in curves.items():
-        alone, plain, bound = ((source or {}).get(name, float("nan")) for source in (single, naive, joint))
+        alone, plain, bound = (np.asarray((source or {}).get(name, np.nan)) for source in (single, naive, joint))
         value = _metric(key, [_Column(name[0], curve, alone, plain, bound, 1 if higher_is_better else -1)])
         if value is not None:
             found[name] = value
@@ -298,21 +339,24 @@ def _relevant(
     return [row for row in chosen if row.after_task >= row.on_task and row.label in tasks[row.on_task - 1]]
 
 
+def _defined(kind: Kind, regime: Regime) -> frozenset[str]:
+    """The metrics that have a meaning for a kind of stream and a regime."""
+    return _DEFINED[regime] - (_FORWARD if kind == "class" else frozenset())
+
+
 def _columns(
     scores: Floats, single: Floats | None, naive: Floats | None, joint: Floats | None, sign: int
 ) -> list[_Column]:
     """One column per task; a reference that is not given is NaN."""
-    count = scores.shape[1]
-    if scores.shape != (count + 1, count):
-        raise ValueError(f"R must be (T + 1, T), not {scores.shape}")
+    count = scores.shape[-1]
+    if scores.shape[-2:] != (count + 1, count):
+        raise ValueError(f"R must be (T + 1, T), not {scores.shape[-2:]}")
     missing = np.full(count, np.nan)
     alone = missing if single is None else np.asarray(single, dtype=np.float64)
-    plain = missing if naive is None else np.diagonal(np.asarray(naive, dtype=np.float64)[1:])
+    plain = missing if naive is None else np.diagonal(np.asarray(naive, np.float64)[..., 1:, :], axis1=-2, axis2=-1)
     bound = missing if joint is None else np.asarray(joint, dtype=np.float64)
-    return [
-        _Column(j, scores[:, j - 1], float(alone[j - 1]), float(plain[j - 1]), float(bound[j - 1]), sign)
-        for j in range(1, count + 1)
-    ]
+    rows_first = np.moveaxis(scores, -2, 0)
+    return [_Column(j + 1, rows_first[..., j], alone[..., j], plain[..., j], bound[..., j], sign) for j in range(count)]
 
 
 def _metric(key: str, columns: Sequence[_Column]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,18 @@ def drift_of(cka_distance: float) -> list[DriftRow]:
     ]
 
 
+def with_distances(rows: list[CaseRow]) -> list[CaseRow]:
+    """Rows with a distance beside each Dice: 10 mm for a Dice of 0, 0 mm for 1, and a surface Dice like the Dice."""
+    more = {
+        "hd95_mm": lambda dice: 10 * (1 - dice),
+        "assd_mm": lambda dice: 5 * (1 - dice),
+        "nsd_2mm": lambda dice: dice,
+    }
+    return rows + [
+        replace(row, metric=key, value=round(value(row.value), 6)) for row in rows for key, value in more.items()
+    ]
+
+
 def finished(
     out: Path,
     resolved: dict[str, Any] | None = None,
@@ -88,7 +101,8 @@ def finished(
     """A complete run folder, read back."""
     with open_folder(out, resolved, **more) as folder:
         only = {0, 2} if (resolved or {}).get("strategy") == "joint" else None
-        folder.write_cases(case_rows(scores, only))
+        rows = case_rows(scores, only)
+        folder.write_cases(with_distances(rows) if (resolved or {}).get("numbers", 1) > 1 else rows)
         if drift is not None:
             folder.write_drift(drift)
         folder.append_train([TrainRow(1, 1, {"loss": 1.5}, 0.01, 0.1)])

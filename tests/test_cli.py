@@ -154,11 +154,15 @@ def test_an_interrupted_run_says_how_to_go_on(fake, capsys):
 
 def test_table_prints_or_writes(fake, tmp_path, capsys):
     fake("clbench.report.load", find_runs=lambda *paths: (list(paths), ["damaged"]))
-    fake("clbench.report.tables", table=lambda runs, form, left_out: f"{len(runs)} as {form}, {left_out[0]} left out\n")
+    fake(
+        "clbench.report.tables", table=lambda runs, form, out, metric: f"{len(runs)} {metric} as {form}, {out[0]} out\n"
+    )
     assert cli.execute(["table", str(tmp_path), str(tmp_path)]) == 0
-    assert capsys.readouterr().out.rstrip("\n") == "2 as md, damaged left out"
-    assert cli.execute(["table", str(tmp_path), "--format", "csv", "--out", str(tmp_path / "new")]) == 0
-    assert (tmp_path / "new" / "table.csv").read_text() == "1 as csv, damaged left out\n"
+    assert capsys.readouterr().out.rstrip("\n") == "2 dice as md, damaged out"
+    assert (
+        cli.execute(["table", str(tmp_path), "--format", "csv", "--metric", "x", "--out", str(tmp_path / "new")]) == 0
+    )
+    assert (tmp_path / "new" / "table.csv").read_text() == "1 x as csv, damaged out\n"
 
 
 @pytest.mark.parametrize(("differences", "code", "word"), [([], 0, "verified"), (["cases.csv: changed"], 1, "differs")])

@@ -17,6 +17,7 @@ from clbench.continual import (
     case_metric,
     case_scores,
     continual_metrics,
+    resampled_metric,
     score_matrix,
 )
 
@@ -163,6 +164,31 @@ def test_distances_keep_their_levels_and_turn_their_differences():
 def test_rma_of_distances_is_above_one_when_better_than_alone():
     millimetres = np.array([[9.0, 9.0], [2.0, 9.0], [2.0, 2.0]])
     assert continual_metrics(millimetres, higher_is_better=False, single=np.array([2.0, 4.0]))["rma"] == 2.0
+
+
+@pytest.mark.parametrize("higher_is_better", [True, False])
+@pytest.mark.parametrize("regime", ["sequential", "joint", "single"])
+@pytest.mark.parametrize("kind", ["domain", "class"])
+@pytest.mark.parametrize("key", METRIC_KEYS)
+def test_many_matrices_at_once_give_what_each_gives_alone(key, kind, regime, higher_is_better):
+    rng = np.random.default_rng(0)
+    scores, naive = rng.uniform(0.1, 1, (2, 4, 3, 4, 3))
+    single, joint = rng.uniform(0.1, 1, (2, 4, 3, 3))
+    scores[0, 0, 2, 1] = NAN
+    naive[0, 1, 2, 1] = 0.0
+    found = resampled_metric(
+        key, scores, kind, regime, single=single, naive=naive, joint=joint, higher_is_better=higher_is_better
+    )
+    assert found.shape == (4, 3)
+    for at in np.ndindex(4, 3):
+        references = {"single": single[at], "naive": naive[at], "joint": joint[at]}
+        alone = continual_metrics(scores[at], kind, regime, **references, higher_is_better=higher_is_better)[key]
+        assert found[at] == pytest.approx(NAN if alone is None else alone, nan_ok=True)
+
+
+def test_many_matrices_without_a_reference_or_a_term_are_undefined():
+    assert np.isnan(resampled_metric("gap_joint", np.ones((5, 4, 3)))).all()
+    assert np.isnan(resampled_metric("bwt", np.ones((5, 2, 1)))).all()
 
 
 def test_a_matrix_of_the_wrong_shape_is_refused():

@@ -198,6 +198,14 @@ def test_a_joint_run_with_drift_is_odd(tmp_path):
     assert found(odd.path) == "drift.csv: not one value for each earlier task, tap and metric"
 
 
+def test_runs_of_later_numbers_need_every_metric(tmp_path):
+    run = finished(tmp_path, config(numbers=2))
+    assert verify(run.path) == []
+    (run.path / "cases.csv").write_text(case_text([row for row in run.rows if row.metric != "assd_mm"]))
+    seal(run.path)
+    assert "6 scores after task 0 are missing, such as 0, 1, test, A/0, organ, assd_mm" in found(run.path)
+
+
 def test_joint_and_single_runs_need_only_their_own_scores(tmp_path):
     assert verify(finished(tmp_path, config("joint")).path) == []
     assert verify(finished(tmp_path, config("single")).path) == []

@@ -14,26 +14,33 @@ from clbench.continual import Floats
 from clbench.report.load import LeftOut
 from clbench.runfolder import Run
 
-OF_THE_ROW = ("strategy", "options", "seed")
-"""Resolved settings in which the runs of one table may differ."""
+OF_THE_ROW = ("strategy", "options", "network", "seed")
+"""Resolved settings in which the runs of one table may differ: some strategies bring a network of their own."""
+
+
+REFERENCES = ("single", "naive", "joint")
+"""Strategies whose runs other runs are measured against."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One strategy with its options.
+    """One strategy with its options and network.
 
     Attributes:
-        label: the strategy, with those options that tell it from the table's other rows of this strategy.
+        label: the strategy, with those options that tell it from the table's other rows of this strategy, and with
+            its network where the rows of the table do not share one.
+        network: key of the network registry.
         runs: one per seed, sorted by seed.
     """
 
     label: str
+    network: str
     runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that can be compared: same stream, data, training budget, precision and network.
+    """Runs that can be compared: same stream, data, training budget and precision.
 
     Attributes:
         stream: key, with ``+phantom`` for the procedural twin.
@@ -49,16 +56,37 @@ class Group:
     differing: Mapping[str, str]
     rows: tuple[Row, ...]
 
-    def references(self, run: Run) -> dict[str, Floats | None]:
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks of the rows, sorted."""
+        return tuple(sorted({row.network for row in self.rows}))
+
+    def reference_runs(self, run: Run) -> dict[str, Run]:
+        """The runs of ``single``, ``naive`` and ``joint`` with a run's seed and network, itself left out.
+
+        All runs of a group share data, preset and precision. Where one strategy has several, with other options, it
+        is that of the first row.
+        """
+        alike = [other for row in self.rows if row.network == _network(run) for other in row.runs]
+        found: dict[str, Run] = {}
+        for other in alike:
+            if other.seed == run.seed and other.strategy in REFERENCES and other.strategy != run.strategy:
+                found.setdefault(other.strategy, other)
+        return found
+
+    def references(self, run: Run, metric: str = "dice", split: str = "test") -> dict[str, Floats | None]:
         """S, Q and J for a run, as ``continual_metrics`` takes them; None where no other run of its seed has them."""
-        runs = {other.strategy: other for row in self.rows for other in row.runs if other.seed == run.seed}
-        runs.pop(run.strategy, None)  # nobody is compared with itself
-        scores = {name: runs[name].scores().scores for name in ("single", "naive", "joint") if name in runs}
-        return {
-            "single": np.diagonal(scores["single"][1:]) if "single" in scores else None,
-            "naive": scores.get("naive"),
-            "joint": scores["joint"][-1] if "joint" in scores else None,
-        }
+        scores = {name: other.scores(split, metric).scores for name, other in self.reference_runs(run).items()}
+        return references_of(scores)
+
+
+def references_of(scores: Mapping[str, Floats]) -> dict[str, Floats | None]:
+    """S, Q and J from the matrices (*B, T + 1, T) of ``single``, ``naive`` and ``joint``; None for those missing."""
+    return {
+        "single": np.diagonal(scores["single"][..., 1:, :], axis1=-2, axis2=-1) if "single" in scores else None,
+        "naive": scores.get("naive"),
+        "joint": scores["joint"][..., -1, :] if "joint" in scores else None,
+    }
 
 
 def usable(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
@@ -105,7 +133,7 @@ def groups(runs: Sequence[Run]) -> list[Group]:
 
 def _title(key: tuple[str, ...]) -> tuple[str, ...]:
     settings = json.loads(key[2])
-    return (*key[:2], *(str(settings.get(name)) for name in ("preset", "precision", "network")))
+    return (*key[:2], *(str(settings.get(name)) for name in ("preset", "precision")))
 
 
 def _group(key: tuple[str, ...], runs: Sequence[Run], alike: Sequence[Mapping[str, str]]) -> Group:
@@ -114,19 +142,26 @@ def _group(key: tuple[str, ...], runs: Sequence[Run], alike: Sequence[Mapping[st
 
 
 def _rows(runs: Sequence[Run]) -> tuple[Row, ...]:
-    """One row for each strategy and choice of options."""
-    rows: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    """One row for each strategy, network and choice of options."""
+    rows: dict[tuple[str, str, str], list[Run]] = defaultdict(list)
     for run in runs:
-        rows[run.strategy, _canonical(run.config_resolved.get("options", {}))].append(run)
-    options: dict[str, list[dict[str, str]]] = defaultdict(list)
-    for strategy, chosen in rows:
-        options[strategy].append(_flat(json.loads(chosen)))
+        rows[run.strategy, _network(run), _canonical(run.config_resolved.get("options", {}))].append(run)
+    options: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for strategy, network, chosen in rows:
+        options[strategy, network].append(_flat(json.loads(chosen)))
+    several = len({network for _, network, _ in rows}) > 1
     found = []
-    for (strategy, chosen), members in rows.items():
-        telling = ", ".join(f"{k}={v}" for k, v in _telling(_flat(json.loads(chosen)), options[strategy]).items())
-        label = f"{strategy} ({telling})" if telling else strategy
-        found.append(Row(label, tuple(sorted(members, key=lambda run: run.seed))))
+    for (strategy, network, chosen), members in rows.items():
+        telling = [f"{k}={v}" for k, v in _telling(_flat(json.loads(chosen)), options[strategy, network]).items()]
+        if several:
+            telling.insert(0, f"network={network}")
+        label = f"{strategy} ({', '.join(telling)})" if telling else strategy
+        found.append(Row(label, network, tuple(sorted(members, key=lambda run: run.seed))))
     return tuple(found)
+
+
+def _network(run: Run) -> str:
+    return str(run.config_resolved.get("network", "?"))
 
 
 def _telling(settings: Mapping[str, str], alike: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -126,15 +126,14 @@ def _csv(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
 
 def _csv_block(table: ResultTable) -> str:
     group = table.group
-    names = ["preset", "precision", "network", *group.differing]
-    known = {**group.settings, **group.differing}
-    shared = [group.stream, group.fingerprint, *(str(known.get(name, "")) for name in names)]
-    numbers = [f"{key}_{part}" for key in table.columns for part in ("mean", "sd")]
-    lines = [["stream", "fingerprint", *names, "strategy", "seeds", *numbers]]
+    head = ["stream", "fingerprint", "preset", "precision", "network", *group.differing, "strategy", "seeds"]
+    lines = [[*head, *(f"{key}_{part}" for key in table.columns for part in ("mean", "sd"))]]
+    of_table = [group.stream, group.fingerprint, *(str(group.settings.get(key, "")) for key in ("preset", "precision"))]
     for line in table.lines:
+        texts = [*of_table, line.network, *group.differing.values(), line.strategy]
         values = [value for key in table.columns for value in (line.values[key].mean, line.values[key].sd)]
-        texts = [escape_csv(text) for text in (*shared, line.strategy)]
-        lines.append([*texts, str(line.seeds), *("" if value is None else f"{value:.6f}" for value in values)])
+        numbers = ("" if value is None else f"{value:.6f}" for value in values)
+        lines.append([*map(escape_csv, texts), str(line.seeds), *numbers])
     return _csv_text(lines)
 
 

@@ -29,9 +29,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a table: a strategy, its seeds and its values by column."""
+    """One row of a table: a strategy, its network and seeds, and its values by column."""
 
     strategy: str
+    network: str
     seeds: int
     values: dict[str, Value]
 
@@ -42,11 +43,13 @@ class ResultTable:
 
     Attributes:
         group: what its runs share.
+        score: key of the metric that R is made of.
         columns: the metrics shown.
         lines: best ``final`` first.
     """
 
     group: Group
+    score: str
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
 
@@ -57,8 +60,9 @@ class ResultTable:
         shown = [
             f"preset {settings.get('preset', '?')}",
             str(settings.get("precision", "?")),
-            f"network {settings.get('network', '?')}",
+            *(f"network {network}" for network in self.group.networks if len(self.group.networks) == 1),
             *(f"{key} {value}" for key, value in self.group.differing.items()),
             f"data {self.group.fingerprint[:8]}",
         ]
-        return f"{self.group.stream}: test Dice, {', '.join(shown)}"
+        name = "Dice" if self.score == "dice" else self.score
+        return f"{self.group.stream}: test {name}, {', '.join(shown)}"

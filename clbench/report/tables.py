@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 
+from clbench.errors import unknown
+from clbench.metrics import METRICS
 from clbench.report.groups import Group, Row, groups, usable
 from clbench.report.load import LeftOut
 from clbench.report.markup import render
@@ -16,8 +18,8 @@ WITH_REFERENCE = ("fwt_single", "plasticity_naive", "rma", "intransigence", "gap
 """Metrics that need a run of ``single``, ``naive`` or ``joint``: columns only where there is one."""
 
 
-def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] = ()) -> str:
-    """Compare runs: one table for each stream, data fingerprint, training budget, precision and network.
+def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] = (), metric: str = "dice") -> str:
+    """Compare runs: one table for each stream, data fingerprint, training budget and precision.
 
     Scores are computed from case rows. Only complete runs count whose small files are as they were when the run ended;
     metrics that need a run of ``single``, ``naive`` or ``joint`` use the one with the same seed in the same table.
@@ -26,36 +28,40 @@ def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] =
         runs: complete or not.
         format: ``md``, ``csv`` or ``tex``.
         left_out: folders that could not even be read, to be listed with the other runs that are not used.
+        metric: the score, a key of ``METRICS``. For distances, differences are turned so that positive is better.
 
     Returns:
         The tables, with the runs left out and why under them.
 
     Raises:
-        InputError: an unknown format.
+        InputError: an unknown format or metric.
     """
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
     used, unused = usable(runs)
-    tables = [_table(group) for group in groups(used)]
+    tables = [_table(group, metric) for group in groups(used)]
     return render(tables, [*left_out, *unused], format)
 
 
-def _table(group: Group) -> ResultTable:
-    lines = sorted((_line(group, row) for row in group.rows), key=_rank)
+def _table(group: Group, metric: str) -> ResultTable:
+    sign = -1 if METRICS[metric].higher_is_better else 1
+    lines = sorted((_line(group, row, metric) for row in group.rows), key=lambda line: _rank(line, sign))
     referenced = [key for key in WITH_REFERENCE if any(line.values[key].mean is not None for line in lines)]
     drift = ["drift"] if any(line.values["drift"].mean is not None for line in lines) else []
-    return ResultTable(group, (*ALWAYS, *referenced, *drift, "seconds"), tuple(lines))
+    return ResultTable(group, metric, (*ALWAYS, *referenced, *drift, "seconds"), tuple(lines))
 
 
-def _rank(line: Line) -> tuple[bool, float, str]:
+def _rank(line: Line, sign: int) -> tuple[bool, float, str]:
     final = line.values["final"].mean
-    return (final is None, -(final or 0.0), line.strategy)
+    return (final is None, sign * (final or 0.0), line.strategy)
 
 
-def _line(group: Group, row: Row) -> Line:
-    metrics = [run.metrics("test", "dice", **group.references(run)) for run in row.runs]
+def _line(group: Group, row: Row, metric: str) -> Line:
+    metrics = [run.metrics("test", metric, **group.references(run, metric)) for run in row.runs]
     values = {key: _value([found[key] for found in metrics]) for key in (*ALWAYS, *WITH_REFERENCE)}
     values["drift"] = _value([run.mean_drift() for run in row.runs])
     values["seconds"] = _value([_seconds(run) for run in row.runs])
-    return Line(row.label, len(row.runs), values)
+    return Line(row.label, row.network, len(row.runs), values)
 
 
 def _value(found: Sequence[float | None]) -> Value:

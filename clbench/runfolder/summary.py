@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,12 @@ def summarize(
         ``n`` and ``metrics`` (those that need no reference run); ``drift`` as ``summarize_drift`` gives it, where it
         was measured; and ``hashes``. Numbers have six decimals.
     """
-    kinds = sorted({(row.split, row.metric) for row in rows})
+    kinds: dict[tuple[str, str], list[CaseRow]] = defaultdict(list)
+    for row in rows:
+        kinds[row.split, row.metric].append(row)
     scores: dict[str, dict[str, Any]] = {}
-    for split, metric in kinds:
-        matrix = score_matrix(rows, stream.task_labels, stream.kind, split, metric)
+    for split, metric in sorted(kinds):
+        matrix = score_matrix(kinds[split, metric], stream.task_labels, stream.kind, split, metric)
         higher = METRICS[metric].higher_is_better
         derived = continual_metrics(matrix.scores, stream.kind, regime, higher_is_better=higher)
         scores.setdefault(split, {})[metric] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import pytest
 
 from clbench.errors import InputError
@@ -87,7 +88,6 @@ def test_a_reference_of_another_seed_does_not_count(tmp_path):
         {"stream": stream_record(fingerprint="0" * 64)},
         {"resolved": config("ewc", preset="cpu")},
         {"resolved": config("ewc", precision="bfloat16")},
-        {"resolved": config("ewc", network="other")},
         {"resolved": config("ewc", training={"steps": 6})},
     ],
 )
@@ -97,6 +97,58 @@ def test_runs_that_cannot_be_compared_never_share_a_table(tmp_path, other):
     runs = load_runs(tmp_path)
     assert len(groups(runs)) == 2
     assert table(runs).count("**") == 4
+
+
+def test_rows_with_different_networks_say_so_and_have_references_with_their_own(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config("joint"), JOINT)
+    finished(tmp_path, config("ewc"), BETTER)
+    finished(tmp_path, config("ewc", network="other"))
+    text = table(load_runs(tmp_path))
+    found = cells(text)
+    assert set(found) == {
+        *("naive (network=unet)", "joint (network=unet)"),
+        *("ewc (network=unet)", "ewc (network=other)"),
+    }
+    assert found["ewc (network=unet)"]["gap_joint"] == "0.100"
+    assert found["ewc (network=other)"]["gap_joint"] == "n/a"
+    assert "network unet" not in text
+    assert [row["network"] for row in csv.DictReader(io.StringIO(table(load_runs(tmp_path), "csv")))].count(
+        "other"
+    ) == 1
+
+
+def test_references_come_for_every_score(tmp_path):
+    finished(tmp_path, config("ewc"), BETTER)
+    finished(tmp_path, config("joint"), JOINT)
+    (group,) = groups(load_runs(tmp_path))
+    (run,) = (run for run in load_runs(tmp_path) if run.strategy == "ewc")
+    np.testing.assert_allclose(group.references(run, "dice", "val")["joint"], (0.9, 0.95))
+    assert np.isnan(group.references(run, "hd95_mm")["joint"]).all()
+    assert group.references(run)["naive"] is None
+
+
+def test_distances_are_ranked_from_the_smallest_and_their_differences_are_turned(tmp_path):
+    finished(tmp_path, config(numbers=2))
+    finished(tmp_path, config("ewc", numbers=2), BETTER)
+    finished(tmp_path, config("joint", numbers=2), JOINT)
+    text = table(load_runs(tmp_path), metric="hd95_mm")
+    found = cells(text)
+    assert "toy@1: test hd95\\_mm" in text or "toy@1: test hd95_mm" in text
+    assert list(found) == ["joint", "ewc", "naive"]
+    assert found["naive"]["final"] == "2.500"
+    assert found["naive"]["bwt"] == "-2.000"
+    assert found["ewc"]["gap_joint"] == "1.000"
+
+
+def test_runs_without_distances_have_none_and_are_shown_all_the_same(tmp_path):
+    finished(tmp_path)
+    assert cells(table(load_runs(tmp_path), metric="assd_mm"))["naive"]["final"] == "n/a"
+
+
+def test_an_unknown_metric_is_refused_with_a_near_match(tmp_path):
+    with pytest.raises(InputError, match="hd95_mm"):
+        table([], metric="hd95")
 
 
 def test_a_setting_that_parts_two_tables_is_in_their_titles(tmp_path):
