@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := --stream prostate-sites --phantom --strategy segreg --preset smoke
 
-.PHONY: demo test slow check docs clean
+.PHONY: demo test slow check docs bench clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -29,6 +29,10 @@ check: $(STAMP)  ## formatting, lint, types, import rules, docs
 
 docs: $(STAMP)  ## the documentation as a web site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+bench: $(STAMP)  ## the speed harness; BENCH="--device cuda" and the like; see docs/speed.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,nnunet]'
+	$(BIN)/python -m benchmarks.speed $(BENCH)
 
 clean:  ## everything that make made, but not the runs
 	rm -rf $(VENV) site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

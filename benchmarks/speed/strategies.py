@@ -1,0 +1,54 @@
+"""Strategies: what a step of each costs beside a step of naive, when there are earlier tasks to protect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.speed.measure import Gated
+from benchmarks.speed.workload import MANY, Workload
+from clbench.assembly import build_strategy, network_factory, resolve
+from clbench.config import make_config
+from clbench.strategies import STRATEGIES
+from clbench.streams.benchmark import SegmentationExperience
+
+STEPS_BEFORE = 2
+"""Steps of each task before the one that is measured."""
+
+
+def measured() -> list[str]:
+    """The strategies whose steps can be compared: all that train task after task."""
+    return [name for name, spec in STRATEGIES.items() if spec.regime == "sequential"]
+
+
+def strategy_steps(workload: Workload, name: str, precision: str) -> Gated:
+    """Steps of the last task of the stream, trained without a run folder around it."""
+
+    def loop(pause: Callable[[], None]) -> None:
+        stream = workload.stream
+        config = make_config(
+            stream=stream.name, strategy=name, settings=list(workload.settings), preset=workload.preset,
+            precision=precision, device=workload.device.type,
+        )  # fmt: skip
+        experiment = resolve(config, stream, workload.device)
+        last = len(stream.tasks)
+
+        def on_step(strategy: Any) -> None:
+            if strategy.experience.index == last:
+                pause()
+
+        short: Any = workload.benchmark(STEPS_BEFORE)
+        long: Any = workload.benchmark(MANY)
+        experiences: list[SegmentationExperience] = [*short.train_stream[: last - 1], long.train_stream[last - 1]]
+        strategy = build_strategy(
+            experiment,
+            network_factory(experiment, stream, workload.plan, workload.channels),
+            experiences[0].classes,
+            device=workload.device,
+            workers=0,
+            on_step=on_step,
+        )
+        for experience in experiences:
+            strategy.train_task(experience)
+
+    return Gated(loop)
