@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := --stream prostate-sites --phantom --strategy segreg --preset smoke
 
-.PHONY: demo test slow check docs bench clean
+JOBS ?= 2
+
+.PHONY: demo test slow smoke check docs bench clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -23,6 +25,10 @@ test: $(STAMP)  ## the fast tests
 
 slow: $(STAMP)  ## the tests that take more than ten seconds
 	$(BIN)/python -m pytest -m slow
+
+smoke: $(STAMP)  ## every strategy once, on a tiny phantom
+	rm -rf runs/smoke
+	$(BIN)/clbench suite benchmarks/smoke.toml --jobs $(JOBS) --out runs/smoke
 
 check: $(STAMP)  ## formatting, lint, types, import rules, docs
 	VENV=$(VENV) scripts/check

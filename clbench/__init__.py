@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from clbench.api import run
     from clbench.report.load import load_runs
     from clbench.streams.load import load_stream
+    from clbench.suite.run import run_suite
 
-__all__ = ["__version__", "load_runs", "load_stream", "run"]
+__all__ = ["__version__", "load_runs", "load_stream", "run", "run_suite"]
 
 _LAZY = {
     "run": ("clbench.api", "run"),
     "load_stream": ("clbench.streams.load", "load_stream"),
+    "run_suite": ("clbench.suite.run", "run_suite"),
     "load_runs": ("clbench.report.load", "load_runs"),
 }
 

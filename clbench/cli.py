@@ -14,6 +14,7 @@ from clbench.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from clbench.config import RunConfig
+    from clbench.suite.run import Suite
 
 INPUT_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -124,6 +125,49 @@ def _run(config: RunConfig) -> None:
     finally:
         reporter.done()
     show_run(Console(), read_run(folder))
+
+
+@app.command()
+def suite(
+    file: Annotated[Path, typer.Argument(help="TOML: streams, strategies, seeds")],
+    jobs: Annotated[int | None, typer.Option(help="runs at the same time (default: 1; with Ray: all)")] = None,
+    threads: Annotated[int, typer.Option(help="processor threads of each run; 0 divides the cores by the jobs")] = 0,
+    only: Annotated[str, typer.Option(help="runs whose name has or matches this", metavar="PATTERN")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the plan and about how long it takes")] = False,
+    out: Annotated[Path, typer.Option(help="where run folders go", metavar="DIR")] = Path("runs"),
+    data: DataRoot = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    engine: Annotated[str, typer.Option(help="local or ray")] = "local",
+) -> None:
+    """Run streams x strategies x seeds: skip what is complete, go on with what is begun."""
+    from rich.console import Console
+
+    from clbench.suite.run import prepare_suite
+    from clbench.suite.screen import plan_table, plan_text
+
+    prepared = prepare_suite(
+        file, jobs=jobs, threads=threads, only=only, out=out, data=data, device=device, engine=engine
+    )
+    if dry_run:
+        Console().print(plan_table(prepared.runs))
+        typer.echo(plan_text(prepared.runs, prepared.places))
+        return
+    _say(plan_text(prepared.runs, prepared.places))
+    _carry_out(prepared)
+
+
+def _carry_out(prepared: Suite) -> None:
+    """Carry out a suite with progress on standard error."""
+    from clbench.suite.run import carry_out_suite
+    from clbench.suite.screen import suite_screen
+
+    with suite_screen() as screen:
+        try:
+            carry_out_suite(prepared, screen)
+        except KeyboardInterrupt:
+            _say("stopped; the same command goes on with every run from its last checkpoint")
+            raise typer.Exit(INTERRUPTED) from None
+    typer.echo(f"all {len(prepared.runs)} runs are complete; compare them: clbench table {prepared.out}")
 
 
 @app.command()

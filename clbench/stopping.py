@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+WITH_PARENT = "CLBENCH_PARENT"
+"""Environment variable with the process id of the suite that a run belongs to."""
+
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 class StopRequest:
@@ -65,3 +73,19 @@ def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def stop_with_parent() -> None:
+    """Have this process get SIGTERM when the suite that started it dies, so that no run goes on unwatched.
+
+    Does nothing for a run that no suite started, and where the system is not Linux.
+
+    Raises:
+        SystemExit: the suite is gone already.
+    """
+    parent = os.environ.get(WITH_PARENT)
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if str(os.getppid()) != parent:
+        sys.exit(130)

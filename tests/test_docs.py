@@ -21,7 +21,8 @@ from clbench.data.shifts import SHIFTS
 from clbench.strategies import STRATEGIES
 from clbench.strategies.compose import RUN_ARGUMENTS, options_of, parse_strategy
 from clbench.streams.card import Card, DataCard, TaskCard
-from doc_pages import CARDS, PAGES, read, section, sections, table
+from clbench.suite.file import Block, Override, SuiteFile, read_suite
+from doc_pages import CARDS, PAGES, blocks, read, section, sections, table
 from source_tree import ROOT
 
 LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -235,3 +236,24 @@ def test_every_layout_is_named():
 def test_every_training_value_can_be_set_as_the_protocol_says():
     named = {name for row in table(section(read("protocol"), "Presets")) for name in re.findall(r"`(\w+)`", row[0])}
     assert named == set(Training.model_fields)
+
+
+# Suites.
+
+
+def test_every_key_of_a_suite_is_explained():
+    rows = {row[0]: row[1] for row in table(section(read("suites"), "The file"))[2:]}
+    assert {name for cell in rows for name in re.findall(r"`(\w+)`", cell)} == set(Block.model_fields)
+    assert set(re.findall(r"`(\w+)`", rows["`stream`"])) == set(Override.model_fields)
+    assert set(SuiteFile.model_fields) == {"about", "block"}
+
+
+def test_the_example_suite_is_valid(tmp_path):
+    (text,) = blocks(read("suites"), "toml")
+    (tmp_path / "suite.toml").write_text(text)
+    assert len(read_suite(tmp_path / "suite.toml").block) == 2
+
+
+def test_every_shipped_suite_is_listed():
+    listed = {row[0].strip("`") for row in table(read("suites").split("\n## ")[0])[2:]}
+    assert listed == {f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.toml")}

@@ -87,7 +87,7 @@ def test_settings_named_in_the_text_exist(page: Path):
 
 @pages
 def test_options_named_in_the_text_exist(page: Path):
-    words = set(re.findall(r"(?<![\w-])--[a-z]\w*", " ".join(re.findall(r"`([^`\n]+)`", page.read_text("utf-8")))))
+    words = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", " ".join(re.findall(r"`([^`\n]+)`", page.read_text("utf-8")))))
     groups = [typer.main.get_command(cli.app)]
     known = {"--debug", "--help"}
     for command in groups:

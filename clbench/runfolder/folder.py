@@ -240,12 +240,21 @@ class RunFolder:
         files.write_bytes(self.path / "train.csv", text.encode())
 
 
+def run_path(out: Path, stream_key: str, strategy: str, seed: int, config_hash: str) -> Path:
+    """Where the folder of a run is, whether or not it is there.
+
+    Raises:
+        InputError: the strategy's name is none.
+    """
+    if not _STRATEGY.fullmatch(strategy):
+        raise InputError(f"'{strategy}' is no strategy name")
+    return out / stream_key / f"{strategy}-s{seed}-{config_hash[:8]}"
+
+
 def _path(out: Path, strategy: str, seed: int, config_hash: str, stream: StreamRecord) -> Path:
     """The folder of a run, all parts of its name checked."""
     stream.check()
-    if not _STRATEGY.fullmatch(strategy):
-        raise InputError(f"'{strategy}' is no strategy name")
-    return out / stream.key / f"{strategy}-s{seed}-{config_hash[:8]}"
+    return run_path(out, stream.key, strategy, seed, config_hash)
 
 
 def _make(path: Path) -> None:

@@ -47,25 +47,33 @@ def load_stream(
             patients.
     """
     card = parse_card(card_text(stream), stream)
-    key = parse_key(stream)
-    positions, phantom = _positions(card, key.order, order), phantom or key.phantom
-    root = _phantom_root(card) if phantom else _data_root(card, data)
+    found = outline(stream, phantom=phantom, order=order)
+    root = _phantom_root(card) if found.phantom else _data_root(card, data)
     listings: dict[str, Listing] = {}
-    chosen = [card.tasks[position - 1] for position in positions] or card.tasks
+    chosen = [card.tasks[position - 1] for position in found.order] or card.tasks
     tasks = tuple(_task(card, task, index, root, listings) for index, task in enumerate(chosen, start=1))
     _check_channels(card, tasks)
     check_cases_of_tasks(card, tasks)
     traps = {trap: None for listing in listings.values() for trap in listing.traps}
+    return replace(found, tasks=tasks, traps=tuple(traps))
+
+
+def outline(stream: str, *, phantom: bool = False, order: str | Sequence[int] | None = None) -> Stream:
+    """A stream without its tasks: its key and plans are known before any data are; arguments as ``load_stream``.
+
+    Raises:
+        InputError: unknown stream or order.
+    """
+    card, key = parse_card(card_text(stream), stream), parse_key(stream)
     return Stream(
         name=card.name,
         version=card.version,
         kind=card.kind,
         labels=card.labels,
-        tasks=tasks,
+        tasks=(),
         plans={name: Plan(**plan.model_dump()) for name, plan in card.plan.items()},
-        traps=tuple(traps),
-        phantom=phantom,
-        order=positions,
+        phantom=phantom or key.phantom,
+        order=_positions(card, key.order, order),
         about={"title": card.title, **card.about},
     )
 
