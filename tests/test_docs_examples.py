@@ -75,7 +75,8 @@ def test_every_command_line_can_be_given(page: Path):
             assert values["what"] in (None, *KINDS)
         if command == "run":
             assert values["network"] in NETWORKS
-            make_config(**{**values, "settings": values["settings"] or []})
+            fields = {name.rstrip("_"): value for name, value in values.items()}
+            make_config(**{**fields, "settings": fields["settings"] or []})
 
 
 @pages

@@ -16,6 +16,8 @@ from clbench.errors import InputError
 from clbench.suite.file import Block, card_of, read_suite
 
 State = Literal["new", "begun", "complete"]
+FLAGS = ("phantom", "compile")
+"""Settings that are options without a value."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Planned:
         given = self.config
         words = ["run", "--stream", given.stream, "--strategy", given.strategy, "--seed", str(given.seed)]
         words += ["--preset", given.preset, "--device", given.device, "--out", str(given.out)]
-        words += ["--threads", str(given.threads), *(["--phantom"] if given.phantom else [])]
+        words += ["--threads", str(given.threads), *(f"--{name}" for name in FLAGS if getattr(given, name))]
         for name in ("order", "network", "precision", "predictions", "data"):
             value = getattr(given, name)
             if value != RunConfig.model_fields[name].default:
@@ -100,7 +102,7 @@ def _configs(block: Block, file: Path, fields: Mapping[str, Any]) -> Iterator[tu
             override = block.override(stream)
             values = {
                 **fields,
-                **{name: getattr(block, name) for name in ("phantom", "precision", "predictions")},
+                **{name: getattr(block, name) for name in (*FLAGS, "precision", "predictions")},
                 **{name: getattr(override, name) or getattr(block, name) for name in ("preset", "order", "network")},
             }
             for strategy in block.strategies:

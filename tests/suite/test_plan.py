@@ -21,6 +21,7 @@ strategies = ["naive", "segreg+ewc"]
 seeds = [3, 0]
 preset = "smoke"
 precision = "float32"
+compile = true
 training = { steps = 5 }
 options.ewc.weight = 2.5
 
@@ -65,7 +66,8 @@ def test_the_command_of_a_run_asks_for_what_was_planned(tmp_path):
     for run in planned(tmp_path, data=tmp_path / "data"):
         command = typer.main.get_command(cli.app).commands["run"]
         values = command.make_context("run", run.words()[1:]).params
-        assert make_config(**{**values, "settings": values["settings"] or []}) == run.config
+        fields = {name.rstrip("_"): value for name, value in values.items()}
+        assert make_config(**{**fields, "settings": fields["settings"] or []}) == run.config
 
 
 def test_a_run_has_the_folder_that_its_command_writes(tmp_path):
