@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,18 @@ def collect(device: str, argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 def packages() -> dict[str, str]:
     """Installed packages, name in lower case -> version, sorted."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    """Read once per process, since a suite or a test session makes many runs in one."""
     found: dict[str, str] = {}
     for distribution in distributions():
-        name = distribution.metadata["Name"]
-        if name:  # a half-removed package has none; of two copies, the first on the path is the one imported
-            found.setdefault(name.lower(), distribution.version)
-    return dict(sorted(found.items()))
+        metadata = distribution.metadata
+        if metadata["Name"]:  # a half-removed package has none; of two copies, the first on the path is imported
+            found.setdefault(metadata["Name"].lower(), metadata["Version"])
+    return tuple(sorted(found.items()))
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -49,7 +49,7 @@ def fisher_diagonal(
     parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
     totals = {name: torch.zeros_like(value, dtype=torch.float32) for name, value in parameters.items()}
     count = 0
-    with _evaluating(network), torch.enable_grad():
+    with evaluating(network), torch.enable_grad():
         for x, y in samples:
             likelihood = _log_likelihood(network, x, y, generator if labels == "sampled" else None)
             scale = y.numel() if labels == "sampled" else 1
@@ -82,7 +82,7 @@ def _draw(log_probabilities: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block; every module's own mode after it."""
     modes = {module: module.training for module in network.modules()}
     network.eval()

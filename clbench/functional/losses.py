@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -34,13 +34,27 @@ def dice_ce(logits: Tensor | Sequence[Tensor], target: Tensor, *, batch_dice: bo
         ``batch_dice`` off for its 3-D full-resolution network.
     """
     outputs = [logits] if isinstance(logits, Tensor) else list(logits)
-    factors = [0.5**level for level in range(len(outputs))]
+    return averaged_over_levels([_terms(output, target, batch_dice) for output in outputs])
+
+
+def averaged_over_levels(terms: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Terms of several resolutions as one: each resolution has half the weight of the finer one before it.
+
+    Args:
+        terms: name -> scalar per resolution, finest first.
+    """
+    factors = [0.5**level for level in range(len(terms))]
     total: dict[str, Tensor] = {}
-    for factor, output in zip(factors, outputs, strict=True):
-        for name, value in _terms(output, target, batch_dice).items():
+    for factor, level in zip(factors, terms, strict=True):
+        for name, value in level.items():
             share = value * (factor / sum(factors))
             total[name] = total[name] + share if name in total else share
     return total
+
+
+def wide(values: Tensor) -> Tensor:
+    """In float32, or wider where the values are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _terms(logits: Tensor, target: Tensor, batch_dice: bool) -> dict[str, Tensor]:
@@ -50,14 +64,14 @@ def _terms(logits: Tensor, target: Tensor, batch_dice: bool) -> dict[str, Tensor
             f"logits (B, K >= 2, *S) and target (B, *S) do not match: {tuple(logits.shape)}, {tuple(target.shape)}"
         )
     with torch.autocast(logits.device.type, enabled=False):
-        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        labels = _resized(target, wide.shape[2:])
+        scores = wide(logits)
+        labels = resized(target, scores.shape[2:])
         dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=batch_dice)
-        return {"dice": dice(wide, labels[:, None]), "ce": F.cross_entropy(wide, labels)}
+        return {"dice": dice(scores, labels[:, None]), "ce": F.cross_entropy(scores, labels)}
 
 
-def _resized(target: Tensor, shape: torch.Size) -> Tensor:
-    """The target on a coarser grid: the label nearest to each new voxel's center."""
+def resized(target: Tensor, shape: torch.Size) -> Tensor:
+    """A target (B, *S) on a coarser grid: the label nearest to each new voxel's center."""
     if target.shape[1:] == shape:
         return target
     coarse = F.interpolate(target[:, None].float(), size=tuple(shape), mode="nearest-exact")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import log, sqrt
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,21 @@ class LinearHead(nn.Module):
         self.conv.weight = nn.Parameter(torch.cat([weight, rows]), weight.requires_grad)
         self.conv.bias = nn.Parameter(torch.cat([bias, bias.new_zeros(added[0])]), bias.requires_grad)
         self.conv.out_channels = classes
+
+    @torch.no_grad()
+    def share_background(self, known: int) -> None:
+        """Make all classes from ``known`` on score as the background, with its probability shared out equally.
+
+        Every class below ``known`` but the background keeps its probability, and the others sum to what the background
+        had.
+
+        Source: Cermelli et al. 2020, arXiv 2002.00718, equations 9 and 10.
+        """
+        weight, bias = self.conv.weight, self.conv.bias
+        assert bias is not None
+        weight[known:] = weight[:1]
+        bias[0] -= log(self.classes - known + 1)
+        bias[known:] = bias[0]
 
 
 def grow_head(network: nn.Module, classes: int, seed: int) -> None:

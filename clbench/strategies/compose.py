@@ -40,13 +40,18 @@ def parse_strategy(text: str) -> list[str]:
 
 
 def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
-    regimes = [part for part in parts if STRATEGIES[part].regime != "sequential" or part == "cumulative"]
+    regimes = [part for part in parts if STRATEGIES[part].reference]
     if len(regimes) > 1:
         raise InputError(f"strategy '{text}': {' and '.join(regimes)} each decide what is trained on; use one of them")
+    losses = [part for part in parts if STRATEGIES[part].replaces_loss]
+    if len(losses) > 1:
+        what = "each read partly annotated masks in their own way"
+        raise InputError(f"strategy '{text}': {' and '.join(losses)} {what}; use one of them")
     past = [part for part in parts if STRATEGIES[part].needs_past]
     if regimes and past:
+        without = "learns none after the first" if regimes[0] == "frozen" else "has none to forget"
         raise InputError(
-            f"strategy '{text}': {past[0]} protects earlier tasks, but {regimes[0]} has none to forget; use one of them"
+            f"strategy '{text}': {past[0]} protects earlier tasks, but {regimes[0]} {without}; use one of them"
         )
     for family, what in ONE_OF.items():
         same = [part for part in parts if STRATEGIES[part].family == family]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from clbench.errors import InputError
 from clbench.functional.fisher import fisher_diagonal
+from clbench.functional.importance import accumulate
 from clbench.functional.quadratic import Quadratic, merge_quadratics, quadratic
 from clbench.seeding import derive, forked_rng, torch_generator
+from clbench.strategies.patches import training_patches
 from clbench.strategies.plugin import StrategyPlugin, add_loss, task_index
 
 
@@ -75,7 +76,7 @@ class EWC(StrategyPlugin):
         with forked_rng(derive(self.seed, "ewc", task)):  # data sets of other people may draw from the global streams
             importances = fisher_diagonal(
                 strategy.model,
-                _patches(strategy, self.samples),
+                training_patches(strategy, self.samples),
                 labels=self.fisher,
                 generator=torch_generator(self.seed, "ewc-labels", task),
             )
@@ -84,7 +85,7 @@ class EWC(StrategyPlugin):
         if self.past is not None and self.mode == "separate":
             new = merge_quadratics(self.past, new)
         elif self.past is not None:
-            new = quadratic(anchors, _running(self.past.importances, importances, self.gamma))
+            new = quadratic(anchors, accumulate(self.past.importances, importances, self.gamma))
         self.past = new
 
     def state_tensors(self) -> dict[str, Tensor]:
@@ -103,27 +104,3 @@ class EWC(StrategyPlugin):
             if name:
                 kept[kind][name] = value
         self.past = Quadratic(kept["anchor"], kept["importance"], tensors["floor"]) if tensors else None
-
-
-def _patches(strategy: Any, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """At most ``count`` training patches, one at a time on the device.
-
-    Steps are evenly spaced and slots taken in turn, since the last slots of a batch hold the forced foreground.
-    """
-    dataset, batch = strategy.experience.dataset, int(strategy.train_mb_size)
-    count = min(count, len(dataset))
-    steps = max(1, len(dataset) // batch)
-    for number in range(count):
-        index = (number * steps // count) * batch + number % batch
-        x, y = default_collate([dataset[min(index, len(dataset) - 1)]])[:2]
-        yield x.to(strategy.device), y.to(strategy.device)
-
-
-def _running(old: Mapping[str, Tensor], new: Mapping[str, Tensor], gamma: float) -> dict[str, Tensor]:
-    """``gamma * old + new``; rows that a grown head added have no past."""
-    merged = {}
-    for name, value in new.items():
-        merged[name] = value.clone()
-        if name in old:
-            merged[name][: old[name].shape[0]] += gamma * old[name]
-    return merged

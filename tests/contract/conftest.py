@@ -9,6 +9,7 @@ from toy import write_class_stream, write_domain_stream
 def _cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("os.fsync", lambda handle: None)  # hundreds of runs, and none is to outlive a power cut
         yield
 
 

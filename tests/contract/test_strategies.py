@@ -86,6 +86,8 @@ def test_same_seed_twice_gives_the_same_bytes(run_once, domain_card, tmp_path, n
 def test_stopped_and_resumed_gives_the_same_bytes(run_once, domain_card, class_card, tmp_path, name, kind, place):
     if STRATEGIES[name].regime == "joint":
         place = {"task": 1, "step": 6}
+    if name == "frozen" and place.get("task", 1) > 1:
+        place = {"scored": 1}  # it takes no step there
     card = domain_card if kind == "domain" else class_card
     config = toy_config(card, tmp_path, name, checkpoint_steps=2)
     with pytest.raises(StopError):
@@ -149,6 +151,10 @@ def changed(name, option, default):
         ("ewc", "mode"): "online",
         ("ewc", "fisher"): "given",
         ("ewc", "samples"): 3,
+        ("mas", "samples"): 3,
+        ("pod", "taps"): "bottleneck",
+        ("plop", "taps"): "bottleneck",
+        ("plop", "samples"): 1,
         ("segreg", "taps"): "bottleneck",
         ("segreg", "normalization"): "standardize",
         ("replay", "budget"): 1.0,
@@ -169,13 +175,13 @@ BESIDE = {
 }
 
 # Options that act only where masks do not show all classes.
-CLASS_ONLY = {"background"}
+CLASS_ONLY = {"background", "plop.samples"}
 
 
 @pytest.mark.parametrize(("name", "option"), [(name, option) for name in STRATEGIES for option in options_of(name, {})])
 def test_every_option_changes_something(run_once, name, option):
     beside = BESIDE.get((name, option), ())
-    kind = "class" if option in CLASS_ONLY else "domain"
+    kind = "class" if {option, f"{name}.{option}"} & CLASS_ONLY else "domain"
     value = changed(name, option, options_of(name, {})[option])
     base, other = (run_once(name, *settings, kind=kind) for settings in (beside, (*beside, f"{name}.{option}={value}")))
     first, second = final_weights(base), final_weights(other)

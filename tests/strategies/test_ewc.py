@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from clbench.errors import InputError
-from clbench.strategies.ewc import EWC, _patches
+from clbench.strategies.ewc import EWC
+from clbench.strategies.patches import training_patches
 
 WEIGHT = 3.0
 
@@ -155,7 +156,7 @@ def test_importance_patches_come_from_all_slots_of_a_batch():
     strategy = SimpleNamespace(
         experience=SimpleNamespace(dataset=Recording([patch] * 240)), train_mb_size=8, device=torch.device("cpu")
     )
-    assert len(list(_patches(strategy, 60))) == 60
+    assert len(list(training_patches(strategy, 60))) == 60
     assert {index % 8 for index in taken} == set(range(8))
     assert max(taken) >= 200
 
