@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -95,15 +96,64 @@ class MemoryPatches(Dataset[tuple[Tensor, Tensor, int]]):
     def __init__(self, sampler: PatchSampler, steps: int, first_step: int = 0) -> None:
         self.sampler, self.steps, self.first_step = sampler, steps, first_step
 
+    @property
+    def batch_size(self) -> int:
+        """Items per step."""
+        return self.sampler.batch_size
+
     def __len__(self) -> int:
-        return self.steps * self.sampler.batch_size
+        return self.steps * self.batch_size
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"item {index} of {len(self)}")
-        step, slot = divmod(index, self.sampler.batch_size)
+        step, slot = place(index, self)
         patch = self.sampler(self.first_step + step, slot)
         return patch.image, patch.mask.long(), label_bits(patch.labels)
+
+
+class JoinedPatches(Dataset[tuple[Tensor, Tensor, int]]):
+    """Several memories side by side: the slots of a step are those of the first, then of the second, and so on.
+
+    Args:
+        parts: with the same steps and first step.
+    """
+
+    def __init__(self, parts: Sequence[MemoryPatches]) -> None:
+        self.parts = parts
+        self.slots = [(part, slot) for part in parts for slot in range(part.batch_size)]
+
+    @property
+    def batch_size(self) -> int:
+        """Items per step."""
+        return len(self.slots)
+
+    def __len__(self) -> int:
+        return self.parts[0].steps * self.batch_size
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
+        step, slot = place(index, self)
+        part, own_slot = self.slots[slot]
+        return part[step * part.batch_size + own_slot]
+
+
+class InSteps(Protocol):
+    """A data set with the same number of items for every step."""
+
+    @property
+    def batch_size(self) -> int:
+        """Items per step."""
+
+    def __len__(self) -> int: ...
+
+
+def place(index: int, dataset: InSteps) -> tuple[int, int]:
+    """Step and slot of an item.
+
+    Raises:
+        IndexError: no such item, which also ends a loop over the data set.
+    """
+    if not 0 <= index < len(dataset):
+        raise IndexError(f"item {index} of {len(dataset)}")
+    return divmod(index, dataset.batch_size)
 
 
 def label_bits(labels: Sequence[int]) -> int:

@@ -92,4 +92,16 @@ STRATEGIES: dict[str, StrategySpec] = {
         replaces_loss=True,
         family="rehearsal",
     ),
+    "agem": StrategySpec(
+        "gradients projected off those of remembered cases on average (A-GEM)",
+        plugin="clbench.strategies.agem:AGEM",
+        needs_past=True,
+        family="projection",
+    ),
+    "gem": StrategySpec(
+        "gradients projected off those of remembered cases of each task (GEM)",
+        plugin="clbench.strategies.gem:GEM",
+        needs_past=True,
+        family="projection",
+    ),
 }

@@ -36,32 +36,22 @@ class PartialCriterion:
         return marginal_loss(self.criterion, output, target, self.annotated)
 
 
-class Rehearsal(StrategyPlugin):
-    """Base of the plugins that rehearse; each adds how the memory is chosen and what is done with its patches.
+class PartlyAnnotated(StrategyPlugin):
+    """Base of the plugins that look at masks of several tasks: says which labels are annotated in each.
 
     The strategy must train on a ``SegmentationExperience``.
 
     Args:
-        memory: what is kept.
-        share: memory patches per patch of the current task.
-        background: ``marginal`` or ``given``, see ``marginal_loss``.
-        seed: of the patches.
+        background: ``marginal`` reads masks as partly annotated, see ``marginal_loss``; ``given`` as they are.
     """
 
-    def __init__(self, memory: CaseMemory, share: float, background: Background, seed: int) -> None:
+    def __init__(self, background: Background) -> None:
         super().__init__()
-        self.memory, self.share, self.background, self.seed = memory, share, background, seed
-        self._batches: Iterator[Any] | None = None
+        self.background = background
         self._partial: PartialCriterion | None = None
 
-    @property
-    def purpose(self) -> str:
-        """The name of the strategy in its seeds."""
-        return self.memory.purpose
-
     def before_training_exp(self, strategy: Any, **_: Any) -> None:
-        """Begin with new batches; from the second task on, read masks as what they are: partly annotated."""
-        self._batches = None
+        """From the second task on, read masks as what they are."""
         if self.background == "marginal" and task_index(strategy) > 1:
             self._partial = PartialCriterion(strategy._criterion)
             strategy._criterion = self._partial
@@ -71,10 +61,53 @@ class Rehearsal(StrategyPlugin):
         self.annotate(own_labels(strategy))
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
-        """Choose what is kept of the task just learned."""
+        """Put the criterion back."""
         if self._partial is not None:
             strategy._criterion = self._partial.criterion
-        self._partial = self._batches = None
+        self._partial = None
+
+    def annotate(self, bits: Sequence[int]) -> None:
+        """Say which labels are annotated in each sample of the coming batch."""
+        if self._partial is not None:
+            self._partial.annotated = bits
+
+    def loss_of(self, strategy: Any, output: Any, y: Tensor, bits: Sequence[int]) -> Tensor:
+        """The segmentation loss of a batch of other tasks; the batch at hand stays as it is."""
+        self.annotate(bits)
+        value: Tensor | Mapping[str, Tensor] = strategy._criterion(output, y)
+        self.annotate(own_labels(strategy))
+        return torch.stack(list(value.values())).sum() if isinstance(value, Mapping) else value
+
+
+class Rehearsal(PartlyAnnotated):
+    """Base of the plugins that remember cases; each adds what is done with their patches.
+
+    Args:
+        memory: what is kept.
+        share: memory patches per patch of the current task.
+        background: as for ``PartlyAnnotated``.
+        seed: of the patches.
+    """
+
+    def __init__(self, memory: CaseMemory, share: float, background: Background, seed: int) -> None:
+        super().__init__(background)
+        self.memory, self.share, self.seed = memory, share, seed
+        self._batches: Iterator[Any] | None = None
+
+    @property
+    def purpose(self) -> str:
+        """The name of the strategy in its seeds."""
+        return self.memory.purpose
+
+    def before_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Begin with new batches."""
+        super().before_training_exp(strategy)
+        self._batches = None
+
+    def after_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Choose what is kept of the task just learned."""
+        super().after_training_exp(strategy)
+        self._batches = None
         self.remember(strategy)
         pools = strategy.experience.pools
         self.replayed_fraction, self.replayed_bytes = replayed_share(self.memory.entries, pools)
@@ -83,27 +116,26 @@ class Rehearsal(StrategyPlugin):
         """Choose what is kept of the task just learned."""
         self.memory.add_task(strategy.experience.pools)
 
-    def annotate(self, bits: Sequence[int]) -> None:
-        """Say which labels are annotated in each sample of the coming batch."""
-        if self._partial is not None:
-            self._partial.annotated = bits
-
     def count(self, strategy: Any) -> int:
         """Memory patches per step."""
         return max(1, round(self.share * int(strategy.train_mb_size)))
 
     def draw(self, strategy: Any) -> tuple[Tensor, Tensor, list[int]]:
         """The memory patches of the current step: x (M, C, *S), y (M, *S) on the device, and the label bits of each."""
-        groups = self.memory.groups(strategy.experience.pools)
         if self._batches is None:
-            self._batches = batches(strategy, lambda first: self.patches(strategy, groups, self.count(strategy), first))
+            self._batches = batches(strategy, lambda first_step: self.dataset(strategy, first_step))
         x, y, bits = next(self._batches)
         return x.to(strategy.device, non_blocking=True), y.to(strategy.device, non_blocking=True), bits.tolist()
+
+    def dataset(self, strategy: Any, first_step: int) -> Any:
+        """Memory patches from a step of the current task on."""
+        groups = self.memory.groups(strategy.experience.pools)
+        return self.patches(strategy, groups, self.count(strategy), first_step)
 
     def patches(
         self, strategy: Any, groups: Sequence[Sequence[MemoryEntry]], count: int, first_step: int, *names: str | int
     ) -> MemoryPatches:
-        """Memory patches from a step of the current task on, ``count`` per step."""
+        """Patches of some entries from a step of the current task on, ``count`` per step; ``names`` go to the seed."""
         sampling = strategy.experience.sampling
         sampler = MemorySampler(
             groups,
@@ -136,14 +168,48 @@ def batches(strategy: Any, dataset: Callable[[int], Dataset[Any]]) -> Iterator[A
 
     Args:
         strategy: its clock says which step comes.
-        dataset: ``first step -> data set`` with ``sampler.batch_size`` items per step.
+        dataset: ``first step -> data set`` with ``batch_size`` items per step.
     """
     while True:
         items: Any = dataset(int(strategy.clock.train_exp_iterations))
         yield from DataLoader(
             items,
-            batch_size=items.sampler.batch_size,
+            batch_size=items.batch_size,
             num_workers=getattr(strategy, "workers", 0),
             pin_memory=torch.device(strategy.device).type == "cuda",
             generator=torch.Generator(),  # or the loader would draw its base seed from the global stream
         )
+
+
+def gradient_of(strategy: Any, plugin: PartlyAnnotated, x: Tensor, y: Tensor, bits: Sequence[int]) -> Tensor:
+    """The gradient (P,) of the segmentation loss of a batch of other tasks, by all weights in turn, in float32.
+
+    The weights' own ``.grad`` and the batch at hand stay as they are.
+    """
+    held = strategy.mbatch
+    strategy.mbatch = [x, y, torch.zeros(len(x), dtype=torch.int64, device=x.device)]
+    loss = plugin.loss_of(strategy, strategy.forward(), y, bits)
+    strategy.mbatch = held
+    parameters = [parameter for parameter in strategy.model.parameters() if parameter.requires_grad]
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return flattened(parameters, found)
+
+
+def flattened(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """Gradients as one vector (P,) float32; 0 where there is none."""
+    pairs = zip(parameters, gradients, strict=True)
+    return torch.cat([(torch.zeros_like(own) if found is None else found).float().flatten() for own, found in pairs])
+
+
+@torch.no_grad()
+def replace_gradient(strategy: Any, change: Callable[[Tensor], Tensor]) -> None:
+    """Put ``change(gradient (P,))`` in the place of the gradient of all weights."""
+    parameters = [parameter for parameter in strategy.model.parameters() if parameter.requires_grad]
+    flat = flattened(parameters, [parameter.grad for parameter in parameters])
+    changed = change(flat)
+    if changed is flat:
+        return
+    parts = torch.split(changed, [parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        if parameter.grad is not None:
+            parameter.grad.copy_(part.view_as(parameter))

@@ -162,6 +162,12 @@ def changed(name, option, default):
         ("replay", "selection"): "reservoir",
         ("replay", "share"): 1.0,
         ("replay", "background"): "given",
+        ("agem", "budget"): 1.0,
+        ("agem", "share"): 1.0,
+        ("agem", "background"): "given",
+        ("gem", "budget"): 1.0,
+        ("gem", "share"): 2.0,
+        ("gem", "background"): "given",
     }
     if (name, option) in others:
         return others[name, option]
