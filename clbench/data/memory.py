@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clbench.data.loading import Patches
 from clbench.data.patches import PatchPlan, PatchSampler, PoolEntry
 
 
@@ -84,17 +85,16 @@ def _foreground(entry: MemoryEntry, position: int) -> np.ndarray | None:
 class MemoryPatches(Dataset[tuple[Tensor, Tensor, int]]):
     """Remembered patches in the order of training steps, as a map-style data set.
 
-    Item ``i`` is slot ``i % batch_size`` of step ``first_step + i // batch_size``: ``(x (C, *patch) float32,
-    y (*patch) int64, annotated)``, the last a number whose bit k says that label k is annotated in y.
+    Item ``i`` is slot ``i % batch_size`` of step ``i // batch_size``: ``(x (C, *patch) float32, y (*patch) int64,
+    annotated)``, the last a number whose bit k says that label k is annotated in y.
 
     Args:
         sampler: draws the patches.
         steps: number of steps.
-        first_step: step of the first item.
     """
 
-    def __init__(self, sampler: PatchSampler, steps: int, first_step: int = 0) -> None:
-        self.sampler, self.steps, self.first_step = sampler, steps, first_step
+    def __init__(self, sampler: PatchSampler, steps: int) -> None:
+        self.sampler, self.steps = sampler, steps
 
     @property
     def batch_size(self) -> int:
@@ -105,8 +105,7 @@ class MemoryPatches(Dataset[tuple[Tensor, Tensor, int]]):
         return self.steps * self.batch_size
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        step, slot = place(index, self)
-        patch = self.sampler(self.first_step + step, slot)
+        patch = self.sampler(*place(index, self))
         return patch.image, patch.mask.long(), label_bits(patch.labels)
 
 
@@ -114,7 +113,7 @@ class JoinedPatches(Dataset[tuple[Tensor, Tensor, int]]):
     """Several memories side by side: the slots of a step are those of the first, then of the second, and so on.
 
     Args:
-        parts: with the same steps and first step.
+        parts: with the same number of steps.
     """
 
     def __init__(self, parts: Sequence[MemoryPatches]) -> None:
@@ -135,14 +134,12 @@ class JoinedPatches(Dataset[tuple[Tensor, Tensor, int]]):
         return part[step * part.batch_size + own_slot]
 
 
-class InSteps(Protocol):
+class InSteps(Patches, Protocol):
     """A data set with the same number of items for every step."""
 
     @property
     def batch_size(self) -> int:
         """Items per step."""
-
-    def __len__(self) -> int: ...
 
 
 def place(index: int, dataset: InSteps) -> tuple[int, int]:

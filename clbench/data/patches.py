@@ -112,6 +112,12 @@ class PatchSampler:
         image, mask = self._cut(entry, corner, rng)
         return Patch(torch.from_numpy(image), torch.from_numpy(mask), entry.prepared.case.case_id, entry.labels)
 
+    def entry(self, step: int, slot: int) -> PoolEntry:
+        """The case that a slot's patch is cut from."""
+        rng = numpy_generator(self.seed, self.purpose, self.task_index, step, slot)
+        rng.random()  # whether foreground is forced, drawn before the case
+        return self._entry(rng)
+
     def _entry(self, rng: np.random.Generator) -> PoolEntry:
         return self.pool[rng.integers(len(self.pool))]
 

@@ -92,6 +92,18 @@ STRATEGIES: dict[str, StrategySpec] = {
         replaces_loss=True,
         family="rehearsal",
     ),
+    "der": StrategySpec(
+        "dark experience replay: held to the logits it gave for earlier patches",
+        plugin="clbench.strategies.der:DER",
+        needs_past=True,
+        family="rehearsal",
+    ),
+    "derpp": StrategySpec(
+        "dark experience replay with the masks of earlier patches as well (DER++)",
+        plugin="clbench.strategies.derpp:DERPP",
+        needs_past=True,
+        family="rehearsal",
+    ),
     "agem": StrategySpec(
         "gradients projected off those of remembered cases on average (A-GEM)",
         plugin="clbench.strategies.agem:AGEM",

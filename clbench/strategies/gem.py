@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field
 
-from clbench.data.memory import JoinedPatches
+from clbench.data.memory import InSteps, JoinedPatches
 from clbench.functional.projection import project_to_cone
 from clbench.functional.selection import quotas
 from clbench.strategies.memory import CaseMemory
@@ -58,15 +58,11 @@ class GEM(Rehearsal):
         tasks = int(self.memory.entries[:, 0].max())
         return quotas(max(tasks, self.count(strategy)), [self.count(strategy)] * tasks)
 
-    def dataset(self, strategy: Any, first_step: int) -> Any:
+    def dataset(self, strategy: Any) -> InSteps:
         """Memory patches of one task after the other."""
-        groups = self.memory.groups(strategy.experience.pools)
-        return JoinedPatches(
-            [
-                self.patches(strategy, [group], count, first_step, task)
-                for task, (group, count) in enumerate(zip(groups, self.counts(strategy), strict=True), start=1)
-            ]
-        )
+        pairs = zip(self.memory.groups(strategy.experience.pools), self.counts(strategy), strict=True)
+        tasks = enumerate(pairs, start=1)
+        return JoinedPatches([self.patches(strategy, [group], count, task) for task, (group, count) in tasks])
 
     def after_backward(self, strategy: Any, **_: Any) -> None:
         """Project the gradient."""

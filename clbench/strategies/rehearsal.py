@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from clbench.data.memory import MemoryEntry, MemoryPatches, MemorySampler, label_bits
+from clbench.data.loading import Batches, load
+from clbench.data.memory import InSteps, MemoryEntry, MemoryPatches, MemorySampler, label_bits
 from clbench.functional.partial import Criterion, marginal_loss
 from clbench.strategies.memory import CaseMemory, replayed_share
 from clbench.strategies.plugin import StrategyPlugin, task_index
@@ -123,19 +123,17 @@ class Rehearsal(PartlyAnnotated):
     def draw(self, strategy: Any) -> tuple[Tensor, Tensor, list[int]]:
         """The memory patches of the current step: x (M, C, *S), y (M, *S) on the device, and the label bits of each."""
         if self._batches is None:
-            self._batches = batches(strategy, lambda first_step: self.dataset(strategy, first_step))
-        x, y, bits = next(self._batches)
-        return x.to(strategy.device, non_blocking=True), y.to(strategy.device, non_blocking=True), bits.tolist()
+            self._batches = batches(strategy, self.dataset(strategy))
+        return next(self._batches)
 
-    def dataset(self, strategy: Any, first_step: int) -> Any:
-        """Memory patches from a step of the current task on."""
-        groups = self.memory.groups(strategy.experience.pools)
-        return self.patches(strategy, groups, self.count(strategy), first_step)
+    def dataset(self, strategy: Any) -> InSteps:
+        """The memory patches of every step of the current task."""
+        return self.patches(strategy, self.memory.groups(strategy.experience.pools), self.count(strategy))
 
     def patches(
-        self, strategy: Any, groups: Sequence[Sequence[MemoryEntry]], count: int, first_step: int, *names: str | int
+        self, strategy: Any, groups: Sequence[Sequence[MemoryEntry]], count: int, *names: str | int
     ) -> MemoryPatches:
-        """Patches of some entries from a step of the current task on, ``count`` per step; ``names`` go to the seed."""
+        """Patches of some entries for every step of the current task, ``count`` per step; ``names`` go to the seed."""
         sampling = strategy.experience.sampling
         sampler = MemorySampler(
             groups,
@@ -146,7 +144,7 @@ class Rehearsal(PartlyAnnotated):
             augment=sampling.augment,
             purpose="-".join(str(name) for name in (self.purpose, *names)),
         )
-        return MemoryPatches(sampler, sampling.steps, first_step)
+        return MemoryPatches(sampler, sampling.steps)
 
     def state_tensors(self) -> dict[str, Tensor]:
         """References to the remembered cases."""
@@ -163,22 +161,20 @@ def own_labels(strategy: Any) -> list[int]:
     return [label_bits(labels)] * len(strategy.mbatch[0])
 
 
-def batches(strategy: Any, dataset: Callable[[int], Dataset[Any]]) -> Iterator[Any]:
-    """One batch per training step from the coming one on, loaded as the strategy loads its own.
+def batches(strategy: Any, dataset: InSteps) -> Iterator[tuple[Tensor, Tensor, list[int]]]:
+    """Batches of a data set from the coming training step on, loaded as the strategy loads its own.
 
     Args:
         strategy: its clock says which step comes.
-        dataset: ``first step -> data set`` with ``batch_size`` items per step.
+        dataset: with the items of every step of the task.
+
+    Yields:
+        Images and masks on the strategy's device, and what the data set says of each item.
     """
-    while True:
-        items: Any = dataset(int(strategy.clock.train_exp_iterations))
-        yield from DataLoader(
-            items,
-            batch_size=items.batch_size,
-            num_workers=getattr(strategy, "workers", 0),
-            pin_memory=torch.device(strategy.device).type == "cuda",
-            generator=torch.Generator(),  # or the loader would draw its base seed from the global stream
-        )
+    device = torch.device(strategy.device)
+    coming = Batches(dataset, dataset.batch_size, int(strategy.clock.train_exp_iterations))
+    for x, y, kinds in load(coming, getattr(strategy, "workers", 0), device):
+        yield x.to(device, non_blocking=True), y.to(device, non_blocking=True), kinds.tolist()
 
 
 def gradient_of(strategy: Any, plugin: PartlyAnnotated, x: Tensor, y: Tensor, bits: Sequence[int]) -> Tensor:

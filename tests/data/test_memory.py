@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clbench.data.memory import MemoryEntry, MemoryPatches, MemorySampler, label_bits
+from clbench.data.memory import JoinedPatches, MemoryEntry, MemoryPatches, MemorySampler, label_bits
 from clbench.data.prepare import prepare_cases
 from clbench.streams.load import load_stream
 from toy import write_class_stream
@@ -71,9 +71,13 @@ def test_labels_of_other_tasks_are_background(toy):
         assert bits == 0b100
 
 
-def test_a_data_set_begun_later_goes_on_with_the_same_patches(toy):
-    draw = sampler(toy, [whole(toy, [0, 1])])
-    assert MemoryPatches(draw, 3)[6][0].equal(MemoryPatches(draw, 2, first_step=1)[0][0])
+def test_memories_side_by_side_keep_their_slots(toy):
+    one, two = (MemoryPatches(sampler(toy, [whole(toy, [case])], batch_size=case + 1), 3) for case in (0, 1))
+    joined = JoinedPatches([one, two])
+    assert (len(joined), joined.batch_size) == (9, 3)
+    for step in range(3):
+        expected = [one[step], two[2 * step], two[2 * step + 1]]
+        assert all(joined[3 * step + slot][0].equal(expected[slot][0]) for slot in range(3))
 
 
 def test_nothing_to_draw_from_is_refused(toy):

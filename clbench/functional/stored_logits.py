@@ -1,0 +1,36 @@
+"""Stored logits: how far the network has moved from what it said of a patch before."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def stored_logits_error(logits: Tensor, stored: Tensor, channels: Tensor) -> Tensor:
+    """Mean squared difference of logits to earlier ones, over the channels that there were then, voxels and samples.
+
+    Args:
+        logits: (B, K, *S), floating point; computed in float32 or wider whatever the autocast state.
+        stored: (B, K', *S) with K' <= K; no gradient flows through it.
+        channels: (B,) int64, in [1, K']: how many of a sample's stored channels are its own.
+
+    Returns:
+        Scalar, >= 0; every stored channel of every sample counts alike.
+
+    Raises:
+        ValueError: shapes that do not match.
+
+    Source: Buzzega et al. 2020, arXiv 2004.07211, equation 5.
+    Differs from the source in: mean over voxels and channels; channels that a head has grown since are free.
+    """
+    fits = logits.shape[0] == stored.shape[0] == len(channels) and logits.shape[2:] == stored.shape[2:]
+    if not fits or stored.shape[1] > logits.shape[1]:
+        raise ValueError(
+            f"logits {tuple(logits.shape)}, stored {tuple(stored.shape)} and channels {tuple(channels.shape)} differ"
+        )
+    known = torch.arange(stored.shape[1], device=channels.device) < channels[:, None]
+    with torch.autocast(logits.device.type, enabled=False):
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        square = (logits[:, : stored.shape[1]].to(wide) - stored.detach().to(wide)).square()
+        means: Tensor = square.flatten(2).mean(2)[known].mean()
+        return means
