@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import exp
 from typing import Any, Literal
 
 import torch
@@ -49,33 +48,47 @@ def sigreg(embeddings: Tensor, directions: Tensor, *, knots: int = 17, t_max: fl
 class _EppsPulley(torch.autograd.Function):
     """The integrated squared error of the characteristic functions of (N, M) samples, mean over M; once differentiable.
 
-    Value and gradient come from one pass over the nodes, so that nothing of size (N, M, knots) is ever held:
-    a third of the time of the plain formula, and a fraction of its memory.
+    The nodes are equally spaced, so that ``exp(i t_k u)`` is the k-th power of ``exp(i dt u)``: one sine and cosine per
+    projection instead of one per node. A tenth of the time of the plain formula, and nothing of size (N, M, knots) is
+    ever held.
     """
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, knots: int, t_max: float) -> Tensor:
+        samples, slices = projected.shape
         step = t_max / (knots - 1)
-        value, gradient = projected.new_zeros(()), torch.zeros_like(projected)
-        for node in range(1, knots):  # at t = 0 both functions are 1
-            t = node * step
-            gaussian = exp(-0.5 * t**2)
-            weight = 2.0 * step * gaussian * (0.5 if node == knots - 1 else 1.0) / projected.shape[1]
-            angles = projected * t
-            cosine, sine = angles.cos(), angles.sin_()
-            real, imaginary = cosine.mean(0) - gaussian, sine.mean(0)
-            value += weight * (real.square() + imaginary.square()).sum()
-            if ctx.needs_input_grad[0]:
-                factor = 2.0 * weight * t / len(projected)
-                gradient += cosine.mul_(imaginary * factor).sub_(sine.mul_(real * factor))
-        ctx.save_for_backward(gradient)
-        return value
+        t = step * torch.arange(1, knots, dtype=projected.dtype, device=projected.device)[:, None]
+        gaussian = torch.exp(-0.5 * t**2)  # at t = 0 both functions are 1
+        weight = (2.0 * step / slices) * gaussian
+        weight[-1] *= 0.5
+        turn = torch.polar(torch.ones_like(projected), step * projected)
+        error = _power_means(turn, knots - 1) - gaussian  # (K, M)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(-_power_series((2.0 / samples) * weight * t * error.conj(), turn).imag)
+        return (weight * (error.real.square() + error.imag.square())).sum()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return outputs[0] * gradient, None, None
+
+
+def _power_means(turn: Tensor, powers: int) -> Tensor:
+    """Means over the samples of ``turn^k``, k = 1 .. powers, for (N, M) turns: (powers, M)."""
+    power = turn.clone()
+    means = [power.mean(0)]
+    for _ in range(1, powers):
+        means.append(power.mul_(turn).mean(0))
+    return torch.stack(means)
+
+
+def _power_series(factors: Tensor, turn: Tensor) -> Tensor:
+    """``sum_k factors_k * turn^k`` from k = 1 on, for (K, M) factors and (N, M) turns, by Horner's rule."""
+    total = factors[-1] * turn
+    for factor in factors[:-1].flip(0):
+        total.add_(factor).mul_(turn)
+    return total
 
 
 def unit_directions(dim: int, count: int, generator: torch.Generator) -> Tensor:
