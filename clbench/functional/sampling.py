@@ -24,9 +24,14 @@ def sample_embeddings(features: Tensor, count: int, generator: torch.Generator) 
         raise ValueError(f"cannot draw {count} embeddings from features (B, C, *S) of shape {tuple(features.shape)}")
     flat = features.flatten(2)  # (B, C, V)
     batch, _, voxels = flat.shape
-    drawn = _distinct(batch * voxels, count, generator).to(features.device)
+    drawn = sent(_distinct(batch * voxels, count, generator), features.device)
     embeddings: Tensor = flat[drawn // voxels, :, drawn % voxels]
     return embeddings
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """What was drawn on the processor, on a device; a GPU is not waited for."""
+    return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn.to(device)
 
 
 def _distinct(total: int, count: int, generator: torch.Generator) -> Tensor:

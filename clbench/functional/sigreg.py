@@ -61,7 +61,8 @@ class _EppsPulley(torch.autograd.Function):
         gaussian = torch.exp(-0.5 * t**2)  # at t = 0 both functions are 1
         weight = (2.0 * step / slices) * gaussian
         weight[-1] *= 0.5
-        turn = torch.polar(torch.ones_like(projected), step * projected)
+        angles = step * projected
+        turn = torch.complex(angles.cos(), angles.sin_())  # torch.polar is not vectorized on processors
         error = _power_means(turn, knots - 1) - gaussian  # (K, M)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(-_power_series((2.0 / samples) * weight * t * error.conj(), turn).imag)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ class TapPoint(NamedTuple):
     overwritten: bool = False
 
 
+Read = Callable[[Tensor], "Tensor | None"]
+
+
 @runtime_checkable
 class Tappable(Protocol):
     """A network with named feature levels."""
@@ -36,16 +39,21 @@ class FeatureTap:
     """Features of the last forward pass, by level name; a context manager.
 
     Attributes:
-        features: level name -> (B, C, *S), part of the autograd graph; empty before the first forward pass.
+        features: level name -> (B, C, *S), or what is read of it; part of the autograd graph; empty before the first
+            forward pass.
     """
 
-    def __init__(self, points: Mapping[str, TapPoint]) -> None:
+    def __init__(self, points: Mapping[str, TapPoint], read: Read | None = None) -> None:
         self.features: dict[str, Tensor] = {}
+        self._read = read
         self._handles = [self._listen(name, point) for name, point in points.items()]
 
     def _listen(self, name: str, point: TapPoint) -> Any:
         def keep(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
-            self.features[name] = output.clone() if point.overwritten else output
+            if self._read is None:
+                self.features[name] = output.clone() if point.overwritten else output
+            elif (value := self._read(output)) is not None:
+                self.features[name] = value
 
         return point.module.register_forward_hook(keep)
 
@@ -63,12 +71,14 @@ class FeatureTap:
         self.remove()
 
 
-def tap(network: nn.Module, names: Iterable[str]) -> FeatureTap:
+def tap(network: nn.Module, names: Iterable[str], read: Read | None = None) -> FeatureTap:
     """Listen to feature levels of a network; see ``tap_names`` for those it has.
 
     Args:
         network: with ``tap_points``; any other module is tapped by the dotted names of its submodules.
         names: levels to listen to.
+        read: what to keep of a level's features, in new memory, such as a sample; None keeps what was there before. It
+            is called inside the forward pass, before the network can overwrite them; without it they are kept whole.
 
     Returns:
         A FeatureTap, filled at each forward pass until it is removed.
@@ -82,7 +92,7 @@ def tap(network: nn.Module, names: Iterable[str]) -> FeatureTap:
         if name not in points:
             raise unknown("feature tap", name, points)
         wanted[name] = points[name]
-    return FeatureTap(wanted)
+    return FeatureTap(wanted, read)
 
 
 def tap_names(network: nn.Module) -> tuple[str, ...]:

@@ -85,6 +85,24 @@ STRATEGIES: dict[str, StrategySpec] = {
         penalty="weight",
         family="latent",
     ),
+    "vicreg": StrategySpec(
+        "VICReg on feature maps: channels varied and uncorrelated",
+        plugin="clbench.strategies.vicreg:VICReg",
+        penalty="weight",
+        family="latent",
+    ),
+    "dispersive": StrategySpec(
+        "dispersive loss on feature maps: voxel embeddings pushed apart",
+        plugin="clbench.strategies.dispersive:Dispersive",
+        penalty="weight",
+        family="latent",
+    ),
+    "selfreg": StrategySpec(
+        "SelfReg-UNet's losses: levels like the last one, weak channels like strong ones",
+        plugin="clbench.strategies.selfreg:SelfReg",
+        penalty="weight",
+        family="latent",
+    ),
     "replay": StrategySpec(
         "patches of remembered cases join every batch",
         plugin="clbench.strategies.replay:Replay",

@@ -157,6 +157,13 @@ def changed(name, option, default):
         ("plop", "samples"): 1,
         ("segreg", "taps"): "bottleneck",
         ("segreg", "normalization"): "standardize",
+        ("segreg", "regularizer"): "vicreg",
+        ("segreg", "warmup"): 1.0,
+        ("vicreg", "taps"): "bottleneck",
+        ("dispersive", "taps"): "last",
+        ("dispersive", "voxels"): 8,
+        ("dispersive", "variant"): "med-disseg",
+        ("selfreg", "stop_gradient"): True,
         ("replay", "budget"): 1.0,
         ("replay", "unit"): "slices",
         ("replay", "selection"): "reservoir",
@@ -192,7 +199,22 @@ BESIDE = {
 CLASS_ONLY = {"background", "plop.samples"}
 
 
-@pytest.mark.parametrize(("name", "option"), [(name, option) for name in STRATEGIES for option in options_of(name, {})])
+# Options that only write more into train.csv, and what.
+LOGS = {("segreg", "log"): "segreg.last_linear.rank"}
+
+
+@pytest.mark.parametrize("name", LOGS, ids=".".join)
+def test_every_logging_option_writes_what_it_names_and_changes_no_weight(run_once, name):
+    plain, logged = run_once(name[0]), run_once(name[0], f"{name[0]}.{name[1]}=true")
+    assert LOGS[name] not in (plain / "train.csv").read_text()
+    assert LOGS[name] in (logged / "train.csv").read_text()
+    assert cases(plain) == cases(logged)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, option) for name in STRATEGIES for option in options_of(name, {}) if (name, option) not in LOGS],
+)
 def test_every_option_changes_something(run_once, name, option):
     beside = BESIDE.get((name, option), ())
     kind = "class" if {option, f"{name}.{option}"} & CLASS_ONLY else "domain"

@@ -1,6 +1,9 @@
 """A tiny benchmark of three tasks and a network for it, to use strategies and plugins without the command line."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from clbench.data.prepare import prepare_cases
 from clbench.networks import build_network
@@ -41,3 +44,32 @@ def network(domain_benchmark):
     return build_network(
         "unet", plan=plan, in_channels=1, classes=4, base_features=4, max_features=8, deep_supervision=False, seed=0
     )
+
+
+@pytest.fixture
+def step_of(network):
+    """``(plugin, task, step) -> strategy, features`` of one forward pass, with the plugin's terms as the loss."""
+
+    def run(plugin, task=1, step=0, precision=torch.float32, steps=10, images=None):
+        strategy = SimpleNamespace(
+            model=network,
+            experience=SimpleNamespace(current_experience=task - 1),
+            clock=SimpleNamespace(train_exp_iterations=step),
+            steps=steps,
+            loss=torch.zeros(()),
+            loss_terms={},
+        )
+        plugin.before_training_exp(strategy)
+        x = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(1)) if images is None else images
+        plugin.before_forward(strategy)
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            network(x)
+        plugin.after_forward(strategy)
+        with torch.no_grad():
+            network(x + 1.0)  # somebody else's pass, which must not count
+        plugin.before_backward(strategy)
+        features = dict(plugin.features)
+        plugin.after_training_exp(strategy)
+        return strategy, features
+
+    return run
