@@ -91,7 +91,9 @@ def run(
     ] = None,
     threads: Annotated[int, typer.Option(help="processor threads; 0 lets torch decide")] = 0,
     predictions: Annotated[str, typer.Option(help="which label maps to keep: final, all or none")] = "final",
-    network: Annotated[str, typer.Option(help="see: clbench list networks")] = "unet",
+    network: Annotated[
+        str | None, typer.Option(help="see: clbench list networks (default: the strategy's own, else unet)")
+    ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto",
     compile_: Annotated[bool, typer.Option("--compile", help="train through torch.compile; pays on GPUs")] = False,
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from clbench.errors import InputError, unknown
-from clbench.strategies.compose import parse_strategy, strategy_options
+from clbench.strategies.compose import DEFAULT_NETWORK, network_of, parse_strategy, strategy_options
 
 Model = TypeVar("Model", bound=BaseModel)
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -77,7 +77,7 @@ class RunConfig(BaseModel):
         seed: of every random draw of the run.
         preset: named training budget.
         training: overrides of the preset's training values.
-        network: key of the network registry.
+        network: key of the network registry; where none is given, the strategy's own, else the U-Net.
         precision: of the forward passes; ``auto`` is bfloat16 where the processor computes it natively.
         phantom: run on the procedural twin of the stream instead of real data.
         data: data root, or None to use CLBENCH_DATA.
@@ -100,7 +100,7 @@ class RunConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
     preset: str = "cpu"
     training: dict[str, Any] = {}
-    network: str = "unet"
+    network: str = DEFAULT_NETWORK
     precision: Precision = "auto"
     phantom: bool = False
     data: Path | None = None
@@ -196,7 +196,8 @@ def make_config(
             raise unknown("training setting", key, Training.model_fields)
         given.setdefault(section, {})[key] = value
     training = given.pop("training", {})
-    values = {**fields, "stream": stream, "strategy": "+".join(parts)}
+    network = network_of(parts, fields.get("network") or "")
+    values = {**fields, "stream": stream, "strategy": "+".join(parts), "network": network}
     config = _validated(RunConfig, {**values, "options": strategy_options(parts, given)}, "")
     _refuse_infinite(config.options)
     preset_values(config.preset)

@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "drift": {"continual"},
     "functional": BASE,
     "data": {*BASE, "device"},
-    "networks": {*BASE, "data"},
+    "networks": {*BASE, "data", "functional"},
     "runfolder": {"errors", "continual", "drift", "metrics"},
     "streams": {*BASE, "data"},
     "strategies": {*DATA, "functional", "networks"},

@@ -55,6 +55,14 @@ NETWORKS: dict[str, NetworkSpec] = {
     "unet": NetworkSpec(
         "nnU-Net's plain U-Net, 2-D or 3-D as the stream's grid asks", "clbench.networks.unet:build_unet"
     ),
+    "med-disseg": NetworkSpec(
+        "Med-DisSeg-style: attention in the encoder, all decoder levels calibrated and fused",
+        "clbench.networks.med_disseg:build_med_disseg",
+    ),
+    "l2gnet": NetworkSpec(
+        "L2GNet-style: bottleneck quantized, aligned by optimal transport and fused",
+        "clbench.networks.l2gnet:build_l2gnet",
+    ),
 }
 
 

@@ -55,12 +55,17 @@ class SegmentationNetwork(nn.Module):
         return head.classes
 
     @property
+    def last(self) -> nn.Module:
+        """The block whose output is the input of the head."""
+        return self.decoder[0]
+
+    @property
     def tap_points(self) -> dict[str, TapPoint]:
         """Level name -> where its features come out."""
         blocks = {f"encoder_{level}": block for level, block in enumerate(self.encoder, start=1)}
         blocks["bottleneck"] = self.bottleneck
         blocks |= {f"decoder_{level}": block for level, block in enumerate(self.decoder, start=1)}
-        blocks["last"] = self.decoder[0]
+        blocks["last"] = self.last
         linear = {f"{name}_linear": TapPoint(_last_norm(block), overwritten=True) for name, block in blocks.items()}
         return {name: TapPoint(block) for name, block in blocks.items()} | linear
 
@@ -88,14 +93,19 @@ class SegmentationNetwork(nn.Module):
             x = block(x)
             skips.append(x)
         x = self.bottleneck(x)
-        levels = []
+        levels: list[Tensor] = []
         for block, skip in zip(reversed(self.decoder), reversed(skips), strict=True):
             x = block(x, skip)
-            levels.append(x)
+            levels.insert(0, x)
+        levels[0] = self.fused(levels)
         if self.training and self.deep_supervision:
-            return [head(level) for head, level in zip(self.heads, reversed(levels), strict=False)]
-        logits: Tensor = self.heads[0](x)
+            return [head(level) for head, level in zip(self.heads, levels, strict=False)]
+        logits: Tensor = self.heads[0](levels[0])
         return logits
+
+    def fused(self, levels: Sequence[Tensor]) -> Tensor:
+        """What the head sees of the decoder levels, finest first: here the finest, as it is."""
+        return levels[0]
 
 
 def build_unet(
@@ -133,28 +143,50 @@ def build_unet(
     Differs from the source in: no bias in convolutions that an instance norm follows, which cancels it.
     """
     topology = unet_topology(patch_size, spacing_mm)
-    features = [min(base_features * 2**stage, max_features) for stage in range(topology.pools + 1)]
-    supervised = max(1, topology.pools - 1) if deep_supervision else 1
+    features = channels_per_stage(topology, base_features, max_features)
     with forked_rng(0):  # constructors draw weights that are drawn again below
         network = SegmentationNetwork(
             topology,
-            [
-                UnetBasicBlock(dims, inputs, outputs, kernel, stride, NORM, ACTIVATION)
-                for inputs, outputs, kernel, stride in zip(
-                    [in_channels, *features[:-1]], features, topology.kernels, topology.strides, strict=True
-                )
-            ],
-            [
-                UnetUpBlock(dims, below, here, kernel, 1, stride, NORM, ACTIVATION, trans_bias=True)
-                for below, here, kernel, stride in zip(
-                    features[1:], features[:-1], topology.kernels[:-1], topology.strides[1:], strict=True
-                )
-            ],
-            [LinearHead(dims, features[level], classes) for level in range(supervised)],
+            encoder_blocks(dims, topology, in_channels, features),
+            decoder_blocks(dims, topology, features),
+            linear_heads(dims, topology, features, classes, deep_supervision=deep_supervision),
             deep_supervision=deep_supervision,
         )
-    _initialize(network, seed)
+    initialize(network, seed)
     return network
+
+
+def channels_per_stage(topology: Topology, base_features: int, max_features: int) -> list[int]:
+    """Channels from the finest stage to the bottleneck: doubled each time, up to the cap."""
+    return [min(base_features * 2**stage, max_features) for stage in range(topology.pools + 1)]
+
+
+def encoder_blocks(dims: int, topology: Topology, in_channels: int, features: Sequence[int]) -> list[nn.Module]:
+    """A block of two convolutions per stage, finest first, the bottleneck last."""
+    return [
+        UnetBasicBlock(dims, inputs, outputs, kernel, stride, NORM, ACTIVATION)
+        for inputs, outputs, kernel, stride in zip(
+            [in_channels, *features[:-1]], features, topology.kernels, topology.strides, strict=True
+        )
+    ]
+
+
+def decoder_blocks(dims: int, topology: Topology, features: Sequence[int]) -> list[nn.Module]:
+    """A block per decoder level, finest first: transposed convolution, skip connection, two convolutions."""
+    return [
+        UnetUpBlock(dims, below, here, kernel, 1, stride, NORM, ACTIVATION, trans_bias=True)
+        for below, here, kernel, stride in zip(
+            features[1:], features[:-1], topology.kernels[:-1], topology.strides[1:], strict=True
+        )
+    ]
+
+
+def linear_heads(
+    dims: int, topology: Topology, features: Sequence[int], classes: int, *, deep_supervision: bool
+) -> list[LinearHead]:
+    """One head at full resolution; with deep supervision one for each decoder level but the coarsest."""
+    supervised = max(1, topology.pools - 1) if deep_supervision else 1
+    return [LinearHead(dims, features[level], classes) for level in range(supervised)]
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
@@ -186,7 +218,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         tensor.copy_(tensors[name])
 
 
-def _initialize(network: nn.Module, seed: int) -> None:
+def initialize(network: nn.Module, seed: int) -> None:
     """He's normal initialization of all convolutions and heads, each from its own generator; biases 0."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
@@ -197,8 +229,7 @@ def _initialize(network: nn.Module, seed: int) -> None:
 
 
 def _last_norm(block: nn.Module) -> nn.Module:
-    """The norm before a block's last activation."""
-    convolutions = block.conv_block if isinstance(block, UnetUpBlock) else block
-    norm = convolutions.norm2
+    """The norm before a block's last activation; of a block around others, that of its ``conv_block``."""
+    norm = getattr(block, "conv_block", block).norm2
     assert isinstance(norm, nn.Module)
     return norm

@@ -103,6 +103,20 @@ STRATEGIES: dict[str, StrategySpec] = {
         penalty="weight",
         family="latent",
     ),
+    "med-disseg": StrategySpec(
+        "Med-DisSeg-style: its network with the dispersive loss built in",
+        plugin="clbench.strategies.med_disseg:MedDisSeg",
+        penalty="weight",
+        family="latent",
+        network="med-disseg",
+    ),
+    "l2gnet": StrategySpec(
+        "L2GNet-style: its network with the commitment loss of its codebook",
+        plugin="clbench.strategies.l2gnet:L2GNet",
+        penalty="weight",
+        family="latent",
+        network="l2gnet",
+    ),
     "replay": StrategySpec(
         "patches of remembered cases join every batch",
         plugin="clbench.strategies.replay:Replay",

@@ -12,6 +12,7 @@ from clbench.errors import InputError, unknown
 from clbench.strategies import STRATEGIES
 from clbench.strategies.spec import Regime
 
+DEFAULT_NETWORK = "unet"
 RUN_ARGUMENTS = {"self", "seed"}  # given by the run, never by the user
 ONE_OF = {
     "rehearsal": "decide what is looked at again",
@@ -47,6 +48,9 @@ def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
     if len(losses) > 1:
         what = "each read partly annotated masks in their own way"
         raise InputError(f"strategy '{text}': {' and '.join(losses)} {what}; use one of them")
+    networks = [part for part in parts if STRATEGIES[part].network]
+    if len(networks) > 1:
+        raise InputError(f"strategy '{text}': {' and '.join(networks)} each bring their own network; use one of them")
     past = [part for part in parts if STRATEGIES[part].needs_past]
     if regimes and past:
         without = "learns none after the first" if regimes[0] == "frozen" else "has none to forget"
@@ -57,6 +61,24 @@ def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
         same = [part for part in parts if STRATEGIES[part].family == family]
         if len(same) > 1:
             raise InputError(f"strategy '{text}': {' and '.join(same)} each {what}; use one of them")
+
+
+def network_of(parts: Sequence[str], wanted: str = "") -> str:
+    """The network of a parsed strategy: the one that a part brings, else the one wanted, else the U-Net.
+
+    Args:
+        parts: from ``parse_strategy``.
+        wanted: key of a network; empty for no wish.
+
+    Raises:
+        InputError: another network is wanted than the one that a part brings.
+    """
+    for part in parts:
+        brought = STRATEGIES[part].network
+        if brought and wanted not in ("", brought):
+            raise InputError(f"strategy {part} brings its own network, not {wanted}; leave out --network")
+        wanted = brought or wanted
+    return wanted or DEFAULT_NETWORK
 
 
 def regime_of(parts: Sequence[str]) -> Regime:

@@ -19,12 +19,14 @@ class StrategySpec:
         plugin: ``module:Class`` of its Avalanche plugin, or ``""`` when the regime alone makes the strategy.
         regime: ``sequential`` trains task after task; ``joint`` trains once on all of them; ``single`` trains a
             fresh network on each task.
-        penalty: the option that scales it; 0 must give the bytes of ``naive``. ``""`` when it has none.
+        penalty: the option that scales it; 0 must give the bytes of ``naive`` on the same network. ``""`` when it has
+            none.
         needs_past: True when it does something only from the second task on, so that ``joint`` excludes it.
         reference: True for rows that bound the others (not a continual learner).
         task_identity: True when it is told the task at test time.
         replaces_loss: True when it reads partly annotated masks in its own way, so that two such do not go together.
         family: under which heading of the documentation it stands.
+        network: key of the network that is part of it; ``""`` when it works with any.
     """
 
     summary: str
@@ -36,6 +38,7 @@ class StrategySpec:
     task_identity: bool = False
     replaces_loss: bool = False
     family: Family = "regularization"
+    network: str = ""
 
     def load(self) -> Any:
         """Import the plugin class; call only when ``plugin`` is not empty."""
