@@ -140,6 +140,12 @@ METRIC_KEYS: tuple[str, ...] = (
 )
 """Every continual-learning metric, in the order of the documentation."""
 
+NEEDS: dict[str, str] = {
+    **{"fwt_single": "single", "rma": "single", "intransigence": "joint", "gap_joint": "joint"},
+    **{"plasticity_naive": "naive", "plasticity_naive_relative": "naive"},
+}
+"""The strategy whose run a metric needs as its reference."""
+
 _OF_BWT_ALL: dict[str, Callable[[Floats], Floats]] = {
     "remembering": lambda backward: 1.0 - np.abs(np.minimum(backward, 0.0)),
     "bwt_plus": lambda backward: np.maximum(backward, 0.0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,11 @@ class Row:
     label: str
     network: str
     runs: tuple[Run, ...]
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns task after task; ``joint`` and ``single`` bound those that do."""
+        return self.runs[0].regime == "sequential"
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,18 @@ def references_of(scores: Mapping[str, Floats]) -> dict[str, Floats | None]:
     }
 
 
-def usable(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
-    """Complete runs whose files are as they were when the run ended, each configuration once; and the others."""
+def usable(runs: Iterable[Run], check: Callable[[Run], str] = lambda run: "") -> tuple[list[Run], list[LeftOut]]:
+    """Complete runs whose files are as they were when the run ended, each configuration once; and the others.
+
+    Args:
+        runs: complete or not.
+        check: one more reason to leave out a run whose files are as they were; empty when there is none.
+    """
     kept: dict[tuple[str, str], Run] = {}
     left_out: list[LeftOut] = []
     for run in sorted(runs, key=lambda run: run.path):
         identity = (run.config_hash, run.stream.fingerprint)
-        if fault := _fault(run):
+        if fault := _fault(run) or check(run):
             left_out.append(LeftOut(run.path, fault))
         elif identity in kept:
             twin = LeftOut(kept[identity].path, "").name

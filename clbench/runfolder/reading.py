@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from clbench.continual import CaseRow, Floats, Regime, ScoreMatrix, continual_metrics, score_matrix
+from clbench.continual import CaseRow, Floats, Regime, ScoreMatrix, case_curves, continual_metrics, score_matrix
 from clbench.drift import DriftRow, summarize_drift
 from clbench.errors import InputError
 from clbench.metrics import METRICS
@@ -63,6 +63,10 @@ class Run:
     def scores(self, split: str = "test", metric: str = "dice") -> ScoreMatrix:
         """R with the number of cases behind each entry, computed from the rows."""
         return score_matrix(self.rows, self.stream.task_labels, self.stream.kind, split, metric)
+
+    def case_curves(self, split: str = "test", metric: str = "dice") -> dict[tuple[int, str], Floats]:
+        """(on_task, case) -> (T + 1,) the case's column of R; see ``clbench.continual.case_curves``."""
+        return case_curves(self.rows, self.stream.task_labels, self.stream.kind, split, metric)
 
     def metrics(
         self,

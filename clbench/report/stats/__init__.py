@@ -1,0 +1,1 @@
+"""Statistics of runs: intervals, ranks and paired tests over seeds and patients."""

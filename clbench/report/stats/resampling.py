@@ -1,0 +1,94 @@
+"""The bootstrap over seeds and patients: every resample draws both, and all runs share it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from clbench.continual import Floats
+from clbench.report.stats.panel import Ints, Panel
+
+RESAMPLES = 10_000
+_MOST_NUMBERS = 4_000_000
+"""Resampled matrix entries held at a time, in float64: 32 MB."""
+
+
+def draw(strata: Ints, resamples: int, rng: np.random.Generator) -> Floats:
+    """How often each of P units is in each resample: n - 1 draws with replacement from every stratum of n.
+
+    Drawing n - 1 instead of n makes the variance of a resampled mean s² / n with the sample variance s², without
+    bias; n draws would give (n - 1) / n of it, which for the three seeds of a suite is a third too little.
+
+    Args:
+        strata: (P,) the stratum of each unit; one that is alone in its stratum is drawn always.
+        resamples: B.
+        rng: whose draws make the result.
+
+    Returns:
+        (B, P) float64.
+
+    Source: Rao and Wu 1988, doi 10.1080/01621459.1988.10478591, section 2.3 with m = n - 1.
+    """
+    counts = np.zeros((resamples, len(strata)))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        if len(members) == 1:
+            counts[:, members] = 1.0
+            continue
+        size = len(members)
+        drawn = rng.integers(size, size=(resamples, size - 1)) + size * np.arange(resamples)[:, None]
+        counts[:, members] = np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size)
+    return counts
+
+
+def patient_draws(
+    panel: Panel,
+    statistics: Callable[[Floats], Mapping[str, Floats]],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Floats]:
+    """Statistics of every run on resampled patients; runs share each resample, so that they can be compared.
+
+    Args:
+        panel: of M runs.
+        statistics: maps matrices (B, M, T + 1, T) to named values (B, M).
+        resamples: in all; they are worked through in parts, so that memory does not grow with runs.
+        seed: of the draws.
+
+    Returns:
+        name -> (resamples, M).
+    """
+    rng = np.random.default_rng(seed)
+    parts = [statistics(panel.matrices(draw(panel.stratum, size, rng))) for size in _part_sizes(panel, resamples)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def seed_draws(seeds: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> Floats:
+    """(resamples, K) how often each of K seeds is drawn; equal seeds give equal draws, whichever row they are of."""
+    key = zlib.crc32(",".join(map(str, seeds)).encode())
+    return draw(np.zeros(len(seeds), dtype=np.int64), resamples, np.random.default_rng([seed, key]))
+
+
+def over_seeds(values: Floats, counts: Floats) -> Floats:
+    """Mean over the drawn seeds of each resample.
+
+    Args:
+        values: (B, K) a statistic of each seed's run.
+        counts: (B, K).
+
+    Returns:
+        (B,); NaN where a drawn run's value is undefined.
+    """
+    with np.errstate(invalid="ignore"):
+        mean: Floats = (values * counts).sum(axis=1) / counts.sum(axis=1)
+    return mean
+
+
+def _part_sizes(panel: Panel, resamples: int) -> Iterator[int]:
+    _, rows, runs = panel.scores.shape
+    most = max(1, _MOST_NUMBERS // (max(rows * (rows - 1) * runs, panel.patients, 1)))
+    for start in range(0, resamples, most):
+        yield min(most, resamples - start)

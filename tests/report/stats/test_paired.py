@@ -1,0 +1,84 @@
+"""Paired comparisons against scipy, statsmodels and hand-worked examples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clbench.report.stats.paired import compare, holm
+
+
+def test_a_hand_worked_example():
+    """Differences 1, 2, -3, 4, 5: ranks 12 up, 3 down; 5 of the 32 sign patterns have 3 or less below."""
+    first = np.array([1.0, 2.0, -3.0, 4.0, 5.0])
+    found = compare(first, np.zeros(5))
+    assert found.patients == 5
+    assert found.difference == pytest.approx(1.8)
+    assert found.rank_biserial == pytest.approx((12 - 3) / 15)
+    assert found.p == pytest.approx(2 * 5 / 32)
+
+
+def test_it_is_the_test_of_scipy_on_the_patients_both_have():
+    from scipy.stats import wilcoxon
+
+    first, second = np.random.default_rng(0).normal(0.1, 0.2, (2, 40))
+    first[3] = second[8] = np.nan
+    kept = np.isfinite(first - second)
+    found = compare(first, second)
+    assert found.patients == 38
+    assert found.p == wilcoxon(first[kept], second[kept]).pvalue
+
+
+def test_swapping_the_strategies_changes_signs_only():
+    first, second = np.random.default_rng(1).normal(0.1, 0.2, (2, 30))
+    there, back = compare(first, second), compare(second, first)
+    assert there.p == pytest.approx(back.p)
+    assert there.difference == pytest.approx(-back.difference)
+    assert there.rank_biserial == pytest.approx(-back.rank_biserial)
+
+
+def test_better_for_every_patient_is_one():
+    assert compare(np.arange(2.0, 9.0), np.zeros(7)).rank_biserial == 1.0
+
+
+def test_no_difference_and_no_patients():
+    same = compare(np.ones(4), np.ones(4))
+    assert (same.difference, same.rank_biserial, same.p) == (0.0, 0.0, 1.0)
+    none = compare(np.array([np.nan]), np.ones(1))
+    assert none.patients == 0
+    assert math.isnan(none.p)
+
+
+def test_ties_and_zeros_are_not_refused():
+    found = compare(np.array([0.5, 0.5, 0.7, 0.7, 0.9, 0.4]), np.array([0.5, 0.4, 0.6, 0.6, 0.6, 0.6]))
+    assert 0 < found.p < 1
+
+
+def test_under_the_null_one_test_in_twenty_is_significant():
+    rng = np.random.default_rng(0)
+    p = [compare(*rng.normal(size=(2, 20))).p for _ in range(1000)]
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.02)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_does_not_count_tests_that_were_not_made():
+    found = holm([0.01, math.nan, 0.04])
+    assert found[0] == pytest.approx(0.02)
+    assert math.isnan(found[1])
+    assert found[2] == pytest.approx(0.04)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_is_that_of_statsmodels(p_values):
+    from statsmodels.stats.multitest import multipletests
+
+    assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)
