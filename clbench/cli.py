@@ -196,6 +196,31 @@ def table(
 
 
 @app.command()
+def leaderboard(
+    paths: Paths,
+    out: Annotated[
+        Path | None, typer.Option(help="where the files go (default: beside the first PATH)", metavar="DIR")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="the score: see clbench list metrics")] = "dice",
+) -> None:
+    """Rank all runs: leaderboard.md, .csv and .html, one table per stream, data, preset and precision."""
+    from clbench.report.leaderboard import leaderboard as make_leaderboard
+    from clbench.report.leaderboard import write
+    from clbench.report.load import find_runs
+    from clbench.strategies import STRATEGIES
+    from clbench.verify import consistency
+
+    told = {name for name, spec in STRATEGIES.items() if spec.task_identity}
+    board = make_leaderboard(
+        *find_runs(*paths), metric=metric, told_task=told, check=lambda run: "; ".join(map(str, consistency(run)))
+    )
+    for path in write(board, out or paths[0].absolute().parent):
+        typer.echo(path)
+    for item in board.left_out:
+        _say(f"left out {item.name}: {item.reason}")
+
+
+@app.command()
 def verify(
     paths: Paths,
     data: DataRoot = None,

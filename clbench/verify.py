@@ -80,9 +80,14 @@ def verify(path: Path, data_root: Path | None = None, card: str = "") -> list[Di
         return [Difference(path.name, str(error))]
     if not run.complete:
         return [Difference(FILE_NAME, "missing: the run is not complete")]
-    found += [*_config(run), *_rows(run), *_drift(run), *_summary(run)]
+    found += [*consistency(run), *_summary(run)]
     data = _at_hand(run, data_root, card)
     return found if data is None else [*found, *_data(run, data)]
+
+
+def consistency(run: Run) -> list[Difference]:
+    """Whether configuration and rows of a run are those that the protocol asks for, from what was read already."""
+    return [*_config(run), *_rows(run), *_drift(run)]
 
 
 def _config(run: Run) -> Iterator[Difference]:

@@ -61,6 +61,16 @@ LAYERS: dict[str, set[str]] = {
     "cli": {
         *{*DATA, "catalog", "console", "progress", "config"},
         *{"experiment", "runfolder", "report", "suite", "verify"},
+        *DATA,
+        "catalog",
+        "strategies",
+        "console",
+        "progress",
+        "config",
+        "experiment",
+        "runfolder",
+        "report",
+        "verify",
     },
 }
 FRAMEWORKS = {"torch", "monai", "avalanche"}

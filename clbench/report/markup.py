@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -35,21 +36,27 @@ def render(tables: Sequence[ResultTable], left_out: Sequence[LeftOut], kind: str
 
 def escape_markdown(text: str) -> str:
     """Text that stays in its cell and has no effect on the page."""
-    return re.sub(r"([\\|`*<>\[\]])", r"\\\1", _one_line(text))
+    return re.sub(r"([\\|`*<>\[\]])", r"\\\1", one_line(text))
 
 
 def escape_tex(text: str) -> str:
     """Text without a character that TeX takes for a command."""
-    return "".join(_TEX.get(character, character) for character in _one_line(text))
+    return "".join(_TEX.get(character, character) for character in one_line(text))
 
 
 def escape_csv(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
-    line = _one_line(text)
+    line = one_line(text)
     return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
 
 
-def _one_line(text: str) -> str:
+def escape_html(text: str) -> str:
+    """Text that stays text inside an element or a quoted attribute."""
+    return html.escape(one_line(text), quote=True)
+
+
+def one_line(text: str) -> str:
+    """Printable characters only, on one line."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
@@ -96,7 +103,7 @@ def _tex(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
     if not tables:
         parts.append("% No complete run.\n")
     if left_out:
-        parts.append("".join(f"% left out: {_one_line(item.name)}: {_one_line(item.reason)}\n" for item in left_out))
+        parts.append("".join(f"% left out: {one_line(item.name)}: {one_line(item.reason)}\n" for item in left_out))
     return "\n".join(parts)
 
 
@@ -120,7 +127,7 @@ def _csv(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
     blocks = [_csv_block(table) for table in tables]
     if left_out:
         lines = [[escape_csv(item.name), escape_csv(item.reason)] for item in left_out]
-        blocks.append(_csv_text([["left_out", "reason"], *lines]))
+        blocks.append(csv_text([["left_out", "reason"], *lines]))
     return "\n".join(blocks)
 
 
@@ -134,10 +141,11 @@ def _csv_block(table: ResultTable) -> str:
         values = [value for key in table.columns for value in (line.values[key].mean, line.values[key].sd)]
         numbers = ("" if value is None else f"{value:.6f}" for value in values)
         lines.append([*map(escape_csv, texts), str(line.seeds), *numbers])
-    return _csv_text(lines)
+    return csv_text(lines)
 
 
-def _csv_text(lines: Sequence[Sequence[str]]) -> str:
+def csv_text(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells as CSV."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(lines)
     return buffer.getvalue()

@@ -56,13 +56,16 @@ class ResultTable:
     @property
     def title(self) -> str:
         """Everything a number of this table depends on besides its row."""
-        settings = self.group.settings
-        shown = [
-            f"preset {settings.get('preset', '?')}",
-            str(settings.get("precision", "?")),
-            *(f"network {network}" for network in self.group.networks if len(self.group.networks) == 1),
-            *(f"{key} {value}" for key, value in self.group.differing.items()),
-            f"data {self.group.fingerprint[:8]}",
-        ]
-        name = "Dice" if self.score == "dice" else self.score
-        return f"{self.group.stream}: test {name}, {', '.join(shown)}"
+        return title(self.group, self.score)
+
+
+def title(group: Group, score: str) -> str:
+    """Everything a number of a table depends on besides its row."""
+    shown = [
+        f"preset {group.settings.get('preset', '?')}",
+        str(group.settings.get("precision", "?")),
+        *(f"network {network}" for network in group.networks if len(group.networks) == 1),
+        *(f"{key} {value}" for key, value in group.differing.items()),
+        f"data {group.fingerprint[:8]}",
+    ]
+    return f"{group.stream}: test {'Dice' if score == 'dice' else score}, {', '.join(shown)}"
