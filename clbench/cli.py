@@ -30,6 +30,10 @@ app.add_typer(data_app, name="data")
 
 Paths = Annotated[list[Path], typer.Argument(help="run folders, or folders that contain some")]
 DataRoot = Annotated[Path | None, typer.Option("--data", help="data root (default: CLBENCH_DATA)", metavar="DIR")]
+Card = Annotated[str, typer.Option("--stream", help="card of the runs' stream, if it is your own", metavar="FILE")]
+Overlays = Annotated[
+    bool, typer.Option("--overlays", help="pictures of the worst cases too; needs predictions and data")
+]
 Phantom = Annotated[bool, typer.Option("--phantom", help="use the procedural twin of the stream instead of real data")]
 
 
@@ -221,10 +225,31 @@ def leaderboard(
 
 
 @app.command()
+def figures(
+    paths: Paths,
+    out: Annotated[Path, typer.Option(help="where the figures go", metavar="DIR")] = Path("figures"),
+    overlays: Overlays = False,
+    data: DataRoot = None,
+    stream: Card = "",
+) -> None:
+    """Draw every figure of the runs, as SVG and PDF at the width of a text column."""
+    from clbench.pictures import write_pictures
+    from clbench.report.figures.write import write_figures
+    from clbench.report.load import find_runs
+
+    runs, unread = find_runs(*paths)
+    written, left_out = write_figures(runs, out)
+    written += write_pictures(runs, out, data, stream) if overlays else []
+    for item in (*unread, *left_out):
+        _say(f"left out {item.name}: {item.reason}")
+    typer.echo(f"{len(written)} files in {out}")
+
+
+@app.command()
 def verify(
     paths: Paths,
     data: DataRoot = None,
-    stream: Annotated[str, typer.Option(help="card of the runs' stream, if it is your own", metavar="FILE")] = "",
+    stream: Card = "",
 ) -> None:
     """Recompute everything that can be recomputed from run folders; any difference is a failure."""
     from clbench.report.load import run_folders

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from clbench.continual import CaseRow
 from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 from clbench.metrics import required_metrics, score_case
+from clbench.rawdata import RawData, raw_data
 from clbench.runfolder import Run, read_run
 from clbench.runfolder.reading import prediction_path, read_prediction
 from clbench.runfolder.summary import FILE_NAME
@@ -37,21 +38,6 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
-
-
-@dataclass(frozen=True)
-class RawData:
-    """The data of a stream as they are on disk.
-
-    Attributes:
-        fingerprint: of all its cases.
-        tasks: names of its tasks, in the order of the run's stream key.
-        read: case id -> raw case.
-    """
-
-    fingerprint: str
-    tasks: tuple[str, ...]
-    read: Callable[[str], RawCase]
 
 
 def verify(path: Path, data_root: Path | None = None, card: str = "") -> list[Difference]:
@@ -167,39 +153,11 @@ def _at_hand(run: Run, data_root: Path | None, card: str) -> RawData | None:
     if not (run.path / "predictions").is_dir():
         return None
     try:
-        return _raw_data(run, data_root, card)
+        return raw_data(run, data_root, card)
     except InputError:
         if data_root is None and not card:
             return None
         raise
-
-
-def _raw_data(run: Run, data_root: Path | None, card: str) -> RawData:
-    """The run's stream as it is on disk."""
-    from clbench.data.fingerprint import fingerprint
-    from clbench.data.nifti import read_case
-    from clbench.streams.key import parse_key
-    from clbench.streams.load import load_stream
-
-    key = parse_key(run.stream.key)
-    name = _stream_name(run, f"{key.name}@{key.version}", card)
-    stream = load_stream(name, data=data_root, phantom=key.phantom, order=key.order or None)
-    cases = {case.case_id: case for case in stream.cases}
-    names = tuple(task.name for task in stream.tasks)
-    return RawData(fingerprint(stream.cases), names, lambda case_id: read_case(cases[case_id]))
-
-
-def _stream_name(run: Run, version: str, card: str) -> str:
-    """What to load: the card if it is of the run's stream, else the shipped stream of that name and version."""
-    from clbench.streams.card import card_text, cards, parse_card
-
-    if card:
-        parsed = parse_card(card_text(card), card)
-        if f"{parsed.name}@{parsed.version}" == version:
-            return card
-    if version.partition("@")[0] not in cards():
-        raise InputError(f"{run.path}: stream {version} is not shipped with clbench; give its card with --stream FILE")
-    return version
 
 
 def _data(run: Run, data: RawData) -> Iterator[Difference]:

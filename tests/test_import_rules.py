@@ -71,6 +71,7 @@ LAYERS: dict[str, set[str]] = {
         "runfolder",
         "report",
         "verify",
+        *{"experiment", "pictures", "runfolder", "report", "suite", "verify"},
     },
 }
 FRAMEWORKS = {"torch", "monai", "avalanche"}

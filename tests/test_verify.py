@@ -37,7 +37,7 @@ def no_data(run, data_root, card):
 
 @pytest.fixture(autouse=True)
 def _without_raw_data(monkeypatch):
-    monkeypatch.setattr(verify_module, "_raw_data", no_data)
+    monkeypatch.setattr(verify_module, "raw_data", no_data)
 
 
 @pytest.fixture
@@ -246,7 +246,7 @@ def data(monkeypatch):
     def raw_data(run, data_root, card):
         return verify_module.RawData(truth["fingerprint"], TASKS, lambda case_id: Raw(truth["mask"]))
 
-    monkeypatch.setattr(verify_module, "_raw_data", raw_data)
+    monkeypatch.setattr(verify_module, "raw_data", raw_data)
     return truth
 
 

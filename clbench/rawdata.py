@@ -1,0 +1,66 @@
+"""Raw data of a run: the images and masks that it was trained and scored on, where they are at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clbench.errors import InputError
+from clbench.runfolder import Run
+
+if TYPE_CHECKING:
+    from clbench.data.nifti import RawCase
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The data of a stream as they are on disk.
+
+    Attributes:
+        fingerprint: of all its cases.
+        tasks: names of its tasks, in the order of the run's stream key.
+        read: case id -> raw case.
+    """
+
+    fingerprint: str
+    tasks: tuple[str, ...]
+    read: Callable[[str], RawCase]
+
+
+def raw_data(run: Run, data_root: Path | None = None, card: str = "") -> RawData:
+    """The run's stream as it is on disk.
+
+    Args:
+        run: whose stream it is.
+        data_root: None uses CLBENCH_DATA, or the phantom for a phantom run.
+        card: file or name of the stream; needed for a stream of one's own, ignored for runs on other streams.
+
+    Raises:
+        InputError: the data or the card are not there.
+    """
+    from clbench.data.fingerprint import fingerprint
+    from clbench.data.nifti import read_case
+    from clbench.streams.key import parse_key
+    from clbench.streams.load import load_stream
+
+    key = parse_key(run.stream.key)
+    name = _stream_name(run, f"{key.name}@{key.version}", card)
+    stream = load_stream(name, data=data_root, phantom=key.phantom, order=key.order or None)
+    cases = {case.case_id: case for case in stream.cases}
+    names = tuple(task.name for task in stream.tasks)
+    return RawData(fingerprint(stream.cases), names, lambda case_id: read_case(cases[case_id]))
+
+
+def _stream_name(run: Run, version: str, card: str) -> str:
+    """What to load: the card if it is of the run's stream, else the shipped stream of that name and version."""
+    from clbench.streams.card import card_text, cards, parse_card
+
+    if card:
+        parsed = parse_card(card_text(card), card)
+        if f"{parsed.name}@{parsed.version}" == version:
+            return card
+    if version.partition("@")[0] not in cards():
+        raise InputError(f"{run.path}: stream {version} is not shipped with clbench; give its card with --stream FILE")
+    return version
