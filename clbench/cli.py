@@ -246,6 +246,28 @@ def figures(
 
 
 @app.command()
+def report(
+    paths: Paths,
+    out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")] = Path("report.html"),
+    overlays: Overlays = False,
+    data: DataRoot = None,
+    stream: Card = "",
+) -> None:
+    """Write one HTML file to browse: leaderboards, matrices, curves, worst cases, commands and versions."""
+    from functools import partial
+
+    from clbench.pictures import embedded
+    from clbench.report.html.page import html_report
+    from clbench.report.load import find_runs
+
+    runs, left_out = find_runs(*paths)
+    page = html_report(runs, left_out, partial(embedded, data=data, card=stream) if overlays else None)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page, encoding="utf-8")
+    typer.echo(out)
+
+
+@app.command()
 def verify(
     paths: Paths,
     data: DataRoot = None,

@@ -39,11 +39,12 @@ def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] =
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     used, unused = usable(runs)
-    tables = [_table(group, metric) for group in groups(used)]
+    tables = [result_table(group, metric) for group in groups(used)]
     return render(tables, [*left_out, *unused], format)
 
 
-def _table(group: Group, metric: str) -> ResultTable:
+def result_table(group: Group, metric: str = "dice") -> ResultTable:
+    """The table of a group: one line for each row, best ``final`` first."""
     sign = -1 if METRICS[metric].higher_is_better else 1
     lines = sorted((_line(group, row, metric) for row in group.rows), key=lambda line: _rank(line, sign))
     referenced = [key for key in WITH_REFERENCE if any(line.values[key].mean is not None for line in lines)]
