@@ -57,7 +57,8 @@ class Block(_Part):
         preset: training budget.
         phantom: run on the procedural twins.
         order: of the tasks, as ``clbench run --order`` takes it.
-        network, precision, compile, predictions: as ``clbench run`` takes them.
+        network: empty for the one that a strategy brings, else the U-Net.
+        precision, compile, predictions: as ``clbench run`` takes them.
         training: overrides of the preset, as ``--set training.NAME``.
         options: part -> option -> value, as ``--set PART.OPTION``; a part's options go to every strategy that has it.
         stream: stream, as written under ``streams`` -> what it has otherwise.
@@ -69,7 +70,7 @@ class Block(_Part):
     preset: str = "cpu"
     phantom: bool = False
     order: str | None = None
-    network: str = "unet"
+    network: str = ""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     predictions: Literal["final", "all", "none"] = "final"
