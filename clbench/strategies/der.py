@@ -111,8 +111,12 @@ class DER(PartlyAnnotated):
         places = torch.searchsorted(self.numbers, torch.tensor(numbers))
         logits = _finest(output)
         where = places.to(self.stored.device)
-        error = stored_logits_error(logits, self.stored[where], self.channels[places].to(logits.device))
+        error = self.distance(logits, self.stored[where], self.channels[places].to(logits.device))
         add_loss(strategy, self.purpose, self.alpha * error)
+
+    def distance(self, logits: Tensor, stored: Tensor, channels: Tensor) -> Tensor:
+        """How far logits have moved from stored ones; arguments as for ``stored_logits_error``."""
+        return stored_logits_error(logits, stored, channels)
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Keep logits of the finished network, if these are wanted, and count what is held."""
@@ -136,9 +140,9 @@ class DER(PartlyAnnotated):
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Restore what ``state_tensors`` gave."""
-        if tensors:
-            self.numbers, self.channels = tensors["numbers"].cpu(), tensors["channels"].cpu()
-            self.stored = tensors["logits"]
+        nothing = torch.zeros(0, dtype=torch.int64)
+        self.numbers, self.channels = tensors.get("numbers", nothing).cpu(), tensors.get("channels", nothing).cpu()
+        self.stored = tensors.get("logits", torch.zeros(0))
 
     def _case_of(self, strategy: Any, number: int) -> tuple[int, int, int]:
         """The case that a patch was cut from, as an entry of a ``CaseMemory``."""
