@@ -32,9 +32,9 @@ def stored_logits_error(logits: Tensor, stored: Tensor, channels: Tensor) -> Ten
 
 
 def stored_predictions_distance(logits: Tensor, stored: Tensor, channels: Tensor) -> Tensor:
-    """Distance of predictions to earlier ones: mean over samples and voxels of ``||softmax(logits) - softmax(stored)||``.
+    """Distance of predictions to earlier ones, over the channels that there were then.
 
-    Both are taken over the channels that there were then.
+    Mean over samples and voxels of ``||softmax(logits) - softmax(stored)||``.
 
     Args:
         logits: (B, K, *S), floating point; computed in float32 or wider whatever the autocast state.
