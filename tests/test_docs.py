@@ -17,10 +17,12 @@ from clbench.config import Experiment, RunConfig, Training, preset_values, prese
 from clbench.continual import METRIC_KEYS, continual_metrics
 from clbench.data import augment
 from clbench.data.layouts import LAYOUTS
+from clbench.data.layouts.known_traps import ANY, KNOWN_TRAPS
+from clbench.data.phantom import PHANTOMS
 from clbench.data.shifts import SHIFTS
 from clbench.strategies import STRATEGIES
 from clbench.strategies.compose import RUN_ARGUMENTS, options_of, parse_strategy
-from clbench.streams.card import Card, DataCard, TaskCard
+from clbench.streams.card import DataCard, TaskCard
 from clbench.suite.file import Block, Override, SuiteFile, read_suite
 from doc_pages import CARDS, PAGES, blocks, read, section, sections, table
 from source_tree import ROOT
@@ -85,65 +87,44 @@ def test_combinations_of_strategies_fit_together(page: Path):
 # Streams.
 
 
-def facts(card: Card) -> list[str]:
-    """What a section says of its card."""
-    sources = [data for data in (card.data, *(task.data for task in card.tasks)) if data]
-    labels = ", ".join(f"{name} ({value})" for name, value in card.labels.items())
-    plans = [
-        f"| plan `{name}` | {plan.dims}-D, spacing {joined(plan.spacing_mm)}, patch {joined(plan.patch_size)}, "
-        f"mirror {' '.join(map(str, plan.mirror_axes))}, rotation {plan.rotation_deg:g} |"
-        for name, plan in card.plan.items()
-    ]
-    addresses = re.findall(r"https?://[^ ,]+", card.about["url"])
-    return [
-        f"{card.title}.\n",
-        *(f"<{address}>" for address in addresses),
-        *(f"| {key} | {card.about[key]} |" for key in ("licence", "citation")),
-        *(f"`{source.layout}`" for source in sources),
-        *(f"`{folder}`" for source in sources for folder in source.roots),
-        f"| labels | {labels} |",
-        *plans,
-        *(f"| order `{name}` | {', '.join(order)} |" for name, order in card.orders.items()),
-    ]
-
-
-def joined(numbers: tuple[float, ...]) -> str:
-    return " × ".join(f"{number:g}" for number in numbers)
-
-
 def test_every_shipped_stream_has_a_section_and_no_other_thing_does():
     assert set(sections(read("streams"))) == set(CARDS)
 
 
-@pytest.mark.parametrize("name", CARDS)
-def test_a_stream_is_described_as_its_card_has_it(name: str):
-    text = sections(read("streams")).get(name, "")
-    assert [fact for fact in facts(CARDS[name]) if fact not in text] == []
+def script(name: str, *options: str) -> str:
+    """What a script says on stderr when its pages are out of date."""
+    command = [sys.executable, ROOT / "scripts" / f"{name}.py", "--check", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not done.stderr)
+    return done.stderr
 
 
-def test_the_list_of_streams_is_that_of_the_cards():
-    expected = {
-        f"`{name}`": [card.kind, ", ".join(task.name for task in card.tasks), "yes" if card.phantom else "no"]
-        for name, card in CARDS.items()
-    }
-    found = {row[0]: row[1:] for row in table(read("streams").split("\n## ")[0]) if row[0][0] == "`"}
-    assert found == expected
+def test_streams_are_described_as_their_cards_have_them():
+    assert script("streams", "--cards") == ""
+
+
+@pytest.mark.slow
+def test_the_printed_checks_are_those_of_the_phantoms():
+    assert script("streams") == ""
+
+
+def test_every_phantom_has_a_contact_sheet_of_its_version():
+    assert script("contact_sheets") == ""
+    assert all(f"phantoms/{name}.png" in read("phantoms") for name in PHANTOMS)
 
 
 def test_every_shift_is_explained():
-    rows = table(sections(read("streams"))["hippocampus-shifts"])
+    rows = table(sections(read("streams"))["hippocampus-shifts"].split("\n| shift |")[1])
     assert {row[0].strip("`") for row in rows if row[0][:1] == "`"} == set(SHIFTS)
 
 
 def test_every_trap_is_explained():
-    named = {
-        row[0].strip("`") for text in read("streams").split("| trap |")[1:] for row in table(text.split("\n\n")[0])
-    }
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "clbench" / "data").rglob("*.py")]
-    made = {kind for text in sources for kind in re.findall(r"Trap\(\s*\"([a-z0-9-]+)\"", text)}
+    made = {kind for text in sources for kind in re.findall(r"\bTrap\(\s*\"([a-z0-9-]+)\"", text)}
     check = (ROOT / "clbench" / "data" / "check.py").read_text(encoding="utf-8")
     made |= set(re.findall(r"^        \"([a-z0-9-]+)\": ", check, flags=re.MULTILINE))
-    assert {name for name in named if re.fullmatch("[a-z0-9-]*[a-z]", name)} == made
+    assert {trap.kind for traps in KNOWN_TRAPS.values() for trap in traps} == made
+    assert set(KNOWN_TRAPS) == {*LAYOUTS, ANY}
 
 
 # Protocol.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from importlib import import_module
@@ -13,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import typer.main
 
@@ -24,12 +27,14 @@ from clbench.data.layouts import LAYOUTS
 from clbench.experiment import run_config
 from clbench.networks import NETWORKS
 from clbench.networks.topology import unet_topology
+from clbench.report.load import load_runs
 from clbench.strategies import STRATEGIES
 from clbench.strategies.spec import StrategySpec
 from clbench.streams.card import parse_card
 from clbench.streams.load import load_stream
-from doc_pages import CARDS, PAGES, blocks, read
+from doc_pages import CARDS, PAGES, blocks, read, section
 from source_tree import ROOT
+from tiny_trees import save
 from toy import toy_config, write_class_stream, write_dataset
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -145,9 +150,69 @@ def test_the_example_strategy_trains_and_is_stored(monkeypatch, tmp_path):
     assert "l1" in (folder / "train.csv").read_text().splitlines()[0].split(",")
 
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_the_example_cards_are_valid(number: int):
-    card = parse_card(blocks(read("add-a-stream"), "toml")[number], "add-a-stream.md")
+CARDS_OF_THE_PAGE = {
+    parsed["name"]: text for text in blocks(read("add-a-stream"), "toml") if (parsed := tomllib.loads(text))
+}
+
+
+def write_hospital(folder: Path, names: list[str], contrast: float) -> None:
+    """Images and masks of the same names, as somebody may have them: a disc in noise."""
+    rng = np.random.default_rng(len(names))
+    x, y, _ = np.meshgrid(*(np.arange(size) for size in (40, 36, 3)), indexing="ij")
+    for name in names:
+        mask = (np.hypot(x - rng.uniform(15, 25), y - rng.uniform(15, 21)) < 9).astype(np.uint8)
+        save(
+            folder / "images" / f"{name}.nii.gz", (contrast * mask + rng.normal(0, 0.3, mask.shape)).astype(np.float32)
+        )
+        save(folder / "masks" / f"{name}.nii.gz", mask)
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch):
+    """Types a block of commands in an empty folder, as they stand on the page; any that fails ends the test."""
+    commands = tmp_path / "commands"
+    commands.mkdir()
+    program = commands / "clbench"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "from clbench.cli import main; main()" "$@"\n')
+    program.chmod(0o755)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def type_in(block: str) -> str:
+        done = subprocess.run(["bash", "-eu", "-c", block], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return folder, type_in
+
+
+@pytest.mark.slow
+def test_the_page_leads_from_a_folder_of_nifti_files_to_a_score_matrix(shell):
+    """Nothing is typed that is not on the page, and nothing on the page is left out."""
+    folder, type_in = shell
+    for hospital, letter, contrast in (("hospital-a", "p", 1.0), ("hospital-b", "q", -1.0)):
+        write_hospital(folder / hospital, [f"{letter}{number:02d}" for number in range(1, 5)], contrast)
+    page = read("add-a-stream")
+    arrange, train = blocks(section(page, "From a folder of NIfTI files to a score matrix"), "bash")
+    type_in(arrange)
+    (folder / "two-hospitals.toml").write_text(CARDS_OF_THE_PAGE["two-hospitals"])
+    printed = type_in(train)
+    assert "all 8 cases can be read" in printed
+    assert "after \\ on" in printed
+    (run,) = load_runs(folder / "runs")
+    assert run.complete
+    scores = run.scores().scores
+    assert scores.shape == (3, 2)
+    assert scores[1, 0] > scores[0, 0] + 0.2  # it has learned something
+
+
+@pytest.mark.parametrize("name", CARDS_OF_THE_PAGE)
+def test_the_example_cards_are_valid(name: str):
+    card = parse_card(CARDS_OF_THE_PAGE[name], "add-a-stream.md")
     plan = card.plan["default"]
     assert unet_topology(plan.patch_size, plan.spacing_mm[: plan.dims]).pools
 
@@ -166,7 +231,7 @@ def write_decathlon(folder: Path, labels: dict[str, str]) -> None:
 
 
 def test_the_example_card_finds_its_data(tmp_path):
-    text = blocks(read("add-a-stream"), "toml")[0]
+    text = CARDS_OF_THE_PAGE["liver-centers"]
     assert tomllib.loads(text)["tasks"][0]["data"]["layout"] in LAYOUTS
     (tmp_path / "card.toml").write_text(text)
     write_dataset(tmp_path / "Dataset101_CenterA", 4, contrast=1.0, seed=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from clbench.data.case import Case, Trap
 from clbench.data.nifti import Volume, assemble, read_case_mask, read_volume
 from clbench.errors import InputError
 
+SCALES_DIFFER = 10.0  # from this ratio of their maxima on, images do not share a scale
 HEADER_ROUNDING_MM = 1e-6  # below this, image and mask headers are the same number written twice
 
 
@@ -40,6 +41,14 @@ class Findings:
     traps: tuple[Trap, ...]
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """The largest value of an image and the type it is stored as."""
+
+    top: float
+    stored_as: str
+
+
 def check_cases(cases: Iterable[Case], workers: int = 0) -> list[Problem]:
     """Every problem of every case; see ``inspect_cases``, which also gives the traps."""
     return list(inspect_cases(cases, workers).problems)
@@ -54,16 +63,18 @@ def inspect_cases(cases: Iterable[Case], workers: int = 0) -> Findings:
 
     Returns:
         Problems (a case that training would refuse) and traps that only voxels and headers show: ``two-zone-labels``,
-        ``float-mask``, ``mask-offset``, ``mask-header-differs``, ``spacing-disagrees`` and ``empty-mask``.
+        ``float-mask``, ``mask-offset``, ``mask-header-differs``, ``spacing-disagrees``, ``empty-mask`` and
+        ``intensity-scales-differ``.
     """
     unique = {case.case_id: case for case in cases}
     ordered = [unique[case_id] for case_id in sorted(unique)]
     root = _common_folder(ordered)
     with ThreadPoolExecutor(max_workers=workers or min(8, os.cpu_count() or 1)) as pool:
         found = list(pool.map(lambda case: _inspect(case, root), ordered))
-    problems = tuple(problem for one in found for problem in one.problems)
-    traps = {trap: None for one in found for trap in one.traps}  # frames of one 4-D file share its header's traps
-    return Findings(problems, tuple(traps))
+    problems = tuple(problem for one, _ in found for problem in one.problems)
+    traps = {trap: None for one, _ in found for trap in one.traps}  # frames of one 4-D file share its header's traps
+    scales = [scale for _, some in found for scale in some]
+    return Findings(problems, (*traps, *_scale_trap(scales)))
 
 
 def _common_folder(cases: Iterable[Case]) -> Path:
@@ -71,18 +82,29 @@ def _common_folder(cases: Iterable[Case]) -> Path:
     return Path(os.path.commonpath(folders)) if folders else Path()
 
 
-def _inspect(case: Case, root: Path) -> Findings:
+def _scale_trap(scales: Sequence[_Scale]) -> tuple[Trap, ...]:
+    """A trap when the largest values of the images lie far apart."""
+    tops = sorted(scale.top for scale in scales if scale.top > 0)
+    if not tops or tops[-1] < SCALES_DIFFER * tops[0]:
+        return ()
+    types = ", ".join(sorted({scale.stored_as for scale in scales}))
+    action = f"largest values from {tops[0]:.3g} to {tops[-1]:.3g}, stored as {types}; each is normalized on its own"
+    return (Trap("intensity-scales-differ", f"{len(scales)} images", action),)
+
+
+def _inspect(case: Case, root: Path) -> tuple[Findings, list[_Scale]]:
     problems: list[Problem] = []
     images = [_try_image(case, path, problems) for path in case.images]
     mask = _try_mask(case, problems)
     usable = [image for image in images if image is not None]
+    scales = [_Scale(float(image.array.max()), str(image.stored_dtype)) for image in usable]
     if mask is None or len(usable) < len(images):
-        return Findings(tuple(problems), ())
+        return Findings(tuple(problems), ()), scales
     try:
         assemble(case, usable, mask)
     except InputError as error:
         problems.append(_problem(case, case.mask, error))
-    return Findings(tuple(problems), tuple(_traps(case, usable[0], mask, root)))
+    return Findings(tuple(problems), tuple(_traps(case, usable[0], mask, root))), scales
 
 
 def _try_image(case: Case, path: Path, problems: list[Problem]) -> Volume | None:

@@ -98,6 +98,19 @@ def test_a_header_whose_affine_and_spacing_disagree_is_a_trap(make_case):
     assert [(trap.kind, trap.where) for trap in findings.traps] == [("spacing-disagrees", "a.nii.gz")]
 
 
+@pytest.mark.parametrize(("factor", "met"), [(9.9, False), (10.0, True), (1e6, True)])
+def test_images_whose_numbers_lie_tenfold_apart_are_a_trap(make_case, image, factor, met):
+    findings = inspect_cases([make_case("a", image=image), make_case("b", image=image * factor)])
+    assert [trap.kind for trap in findings.traps] == ["intensity-scales-differ"] * met
+
+
+def test_the_scale_trap_says_how_far_and_in_which_types(make_case, image):
+    cases = [make_case("a", image=image.astype("u1")), make_case("b", image=1000 * image)]
+    (trap,) = inspect_cases(cases).traps
+    assert (trap.kind, trap.where) == ("intensity-scales-differ", "2 images")
+    assert trap.action == "largest values from 119 to 1.19e+05, stored as float32, uint8; each is normalized on its own"
+
+
 def test_no_cases_are_no_findings():
     assert check_cases([]) == []
 
@@ -108,7 +121,11 @@ def test_the_real_hippocampus_copy_is_sound_but_for_its_float_mask(real_data):
     cases = LAYOUTS["decathlon"].read(real_data / "msd" / "Task04_Hippocampus", labels).cases
     findings = inspect_cases(cases)
     assert findings.problems == ()
-    assert [(trap.kind, trap.where) for trap in findings.traps] == [("float-mask", "labelsTr/hippocampus_003.nii.gz")]
+    assert [(trap.kind, trap.where) for trap in findings.traps] == [
+        ("float-mask", "labelsTr/hippocampus_003.nii.gz"),
+        ("intensity-scales-differ", "200 images"),
+    ]
+    assert "stored as float32, uint8" in findings.traps[-1].action
 
 
 @pytest.mark.data

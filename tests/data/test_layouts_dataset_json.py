@@ -129,6 +129,25 @@ def test_macos_twins_are_ignored(task):
     assert decathlon(task).traps == (Trap("macos-files", "labelsTr", "1 files named ._* ignored"),)
 
 
+def test_trap_decathlon_another_count_than_promised_is_told(task):
+    describe(task, numTraining=20)
+    (trap,) = decathlon(task).traps
+    assert (trap.kind, trap.where) == ("case-count-differs", "dataset.json")
+    assert trap.action.startswith("numTraining says 20, 2 found and used")
+
+
+def test_trap_decathlon_one_channel_of_several_is_told(task):
+    describe(task, modality={"0": "T2", "1": "ADC"})
+    assert decathlon(task).traps == ()
+    told = Trap("several-channels", "dataset.json", "channel 1 (ADC) of 2 read")
+    assert decathlon(task, channel=1).traps == (told,)
+
+
+def test_trap_nnunet_one_channel_of_several_is_told(dataset):
+    assert nnunet(dataset).traps == ()
+    assert [trap.kind for trap in nnunet(dataset, channel=1).traps] == ["several-channels"]
+
+
 def test_a_file_name_that_cannot_be_a_case_id_is_refused(task):
     (task / "imagesTr" / "a_1.nii.gz").rename(task / "imagesTr" / "a 1.nii.gz")
     describe(task, training=[{"image": "imagesTr/a 1.nii.gz", "label": "labelsTr/a_1.nii.gz"}])

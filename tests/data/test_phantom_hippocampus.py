@@ -67,7 +67,7 @@ def test_every_layout_is_read_by_its_adapter(root, layout, cases):
     [
         ("harp", {"mask-offset"}),
         ("dryad", {"two-zone-labels"}),
-        ("decathlon", {"two-zone-labels", "float-mask"}),
+        ("decathlon", {"two-zone-labels", "float-mask", "intensity-scales-differ"}),
     ],
 )
 def test_check_finds_no_problem_and_the_planted_traps(root, layout, kinds):

@@ -46,7 +46,10 @@ def test_the_planted_traps_are_found_and_no_problem(listing):
     findings = inspect_cases(listing.cases[:3])
     assert not findings.problems
     assert {trap.kind for trap in findings.traps} == {"two-zone-labels"}
-    assert [trap.where for trap in listing.traps if trap.kind == "macos-files"] == ["imagesTr"]
+    assert {(trap.kind, trap.where) for trap in listing.traps} == {
+        ("macos-files", "imagesTr"),
+        ("several-channels", "dataset.json"),
+    }
 
 
 def test_files_are_those_of_decathlon(root):

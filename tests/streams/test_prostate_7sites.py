@@ -57,6 +57,8 @@ def test_decathlon_is_read_as_t2_with_both_zones_as_one_label(root):
     findings = inspect_cases([case for split in SPLITS for case in task.split(split)])
     assert not findings.problems
     assert {trap.kind for trap in findings.traps} == {"two-zone-labels"}
+    told = [trap.action for trap in load_stream("prostate-7sites", data=root).traps if trap.kind == "several-channels"]
+    assert told == ["channel 0 (T2) of 2 read"]
     raw = read_case(task.test[0])
     assert raw.image.shape == (1, *tiny_trees.SHAPE)
     assert raw.image.min() > 0  # T2; diffusion is -7 throughout

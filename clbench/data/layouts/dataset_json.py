@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clbench.data.case import Trap
 from clbench.errors import InputError
 
 NAME = "dataset.json"
@@ -59,6 +60,26 @@ def raw_labels(content: Mapping[str, Any], path: Path) -> dict[int, str]:
         if named.setdefault(number, name) != name:
             raise InputError(f"{path}: labels '{named[number]}' and '{name}' have the same value {number}")
     return named
+
+
+def traps(content: Mapping[str, Any], count: int, channel: int | None) -> list[Trap]:
+    """What a description says that is not what is read.
+
+    Args:
+        content: of ``dataset.json``.
+        count: cases found.
+        channel: the one channel that is read, or None for all.
+    """
+    found = []
+    promised = content.get("numTraining", count)
+    if promised != count:
+        action = f"numTraining says {promised}, {count} found and used; check that the download is complete"
+        found.append(Trap("case-count-differs", NAME, action))
+    names = content.get("channel_names") or content.get("modality")
+    if channel is not None and isinstance(names, dict) and len(names) > 1:
+        chosen = f"channel {channel} ({names.get(str(channel), 'no name')})"
+        found.append(Trap("several-channels", NAME, f"{chosen} of {len(names)} read"))
+    return found
 
 
 def _whole_number(value: object) -> int | None:

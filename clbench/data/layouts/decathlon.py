@@ -40,6 +40,7 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
     _check_masks_listed(cases, path)
     folders = sorted({file.parent for case in cases.values() for file in (*case.images, case.mask)})
     traps = [trap for folder in folders for trap in macos_trap(folder, root)]
+    traps += dataset_json.traps(content, len(cases), options.get("channel"))
     return Listing(tuple(cases[stem] for stem in sorted(cases)), tuple(traps))
 
 

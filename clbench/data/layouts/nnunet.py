@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clbench.data.case import Case, Listing, Trap
+from clbench.data.case import Case, Listing
 from clbench.data.layouts import dataset_json
 from clbench.data.layouts.files import macos_trap, nifti_files, safe_id
 from clbench.data.layouts.labels import map_labels
@@ -43,7 +43,9 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
         files = tuple(images[name][channel] for channel in channels)
         safe_id(name, masks[name])
         cases.append(Case(name, name, files, masks[name], values, group=options.get("group", "")))
-    return Listing(tuple(cases), _traps(root, content, len(cases)))
+    traps = [trap for folder in ("imagesTr", "labelsTr") for trap in macos_trap(root / folder, root)]
+    traps += dataset_json.traps(content, len(cases), options.get("channel"))
+    return Listing(tuple(cases), tuple(traps))
 
 
 def _channel_count(content: Mapping[str, Any], path: Path) -> int:
@@ -92,12 +94,3 @@ def _check_partners(images: Mapping[str, Mapping[int, Path]], masks: Mapping[str
             image = images[name][min(images[name])]
             raise InputError(f"{image}: image {name} has no mask in labelsTr; add the mask or remove the image")
         raise InputError(f"{masks[name]}: mask has no image {name}_0000 in imagesTr; add the image or remove the mask")
-
-
-def _traps(root: Path, content: Mapping[str, Any], count: int) -> tuple[Trap, ...]:
-    traps = [trap for folder in ("imagesTr", "labelsTr") for trap in macos_trap(root / folder, root)]
-    promised = content.get("numTraining", count)
-    if promised != count:
-        action = f"numTraining says {promised}, {count} found and used; check that the download is complete"
-        traps.append(Trap("case-count-differs", dataset_json.NAME, action))
-    return tuple(traps)

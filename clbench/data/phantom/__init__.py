@@ -55,7 +55,7 @@ def _cardiac(root: Path) -> None:
 PHANTOMS: dict[str, PhantomSpec] = {
     "prostate-saml": PhantomSpec(version=1, write=_prostate),
     "prostate-7sites": PhantomSpec(version=1, write=_prostate_7sites),
-    "mnms": PhantomSpec(version=1, write=_cardiac),
+    "mnms": PhantomSpec(version=2, write=_cardiac),
     "hippocampus": PhantomSpec(version=1, write=_hippocampus),
 }
 

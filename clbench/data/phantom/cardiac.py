@@ -15,7 +15,7 @@ from clbench.data.phantom.scanners import SCANNERS, Scanner
 from clbench.data.phantom.shapes import Array, Grid
 from clbench.data.phantom.sparse import sparse_gzip
 from clbench.data.phantom.texture import bias_field, blur, rician
-from clbench.data.phantom.thorax import Thorax, draw_heart, steady_state
+from clbench.data.phantom.thorax import Thorax, draw_heart, spoiled, steady_state
 from clbench.seeding import numpy_generator
 
 TABLE = "211230_M&Ms_Dataset_information_diagnosis_opendataset.csv"
@@ -118,7 +118,7 @@ def scan(patient: Patient, seed: int = 0) -> tuple[NDArray[Any], NDArray[np.uint
     """
     names, scanner = ("phantom", "mnms", patient.code), patient.scanner
     heart = draw_heart(numpy_generator(seed, *names, "patient"))
-    signal = steady_state(scanner.flip_deg, scanner.fat)
+    signal = (spoiled if scanner.spoiled else steady_state)(scanner.flip_deg, scanner.fat)
     thorax = Thorax(numpy_generator(seed, *names, "tissue"), heart, scanner.grid, signal)
     pictures, labels = zip(*(thorax.frame(contraction) for contraction in CONTRACTION), strict=True)
     series = [picture / signal["blood"] for picture in pictures]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.data.phantom.files import nifti_bytes, write_nifti
+from clbench.data.phantom.files import nifti_bytes, write_macos_twin, write_nifti
 from clbench.data.phantom.minc import minc_bytes
 from clbench.data.phantom.shapes import Array, Grid
 from clbench.data.phantom.sparse import sparse_gzip, write_with_holes
@@ -25,7 +25,6 @@ BLOCK_GRID = Grid((52, 72, 72), (1.0, 1.0, 1.0))
 BLOCK_ORIGIN = {"L": (-26.0, 0.0, 0.0), "R": (26.0, 0.0, 0.0)}
 SIGN = {"L": -1.0, "R": 1.0}
 FAR_MM = 50.0  # from the midline to the temporal bone
-MACOS = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def write_dryad(root: Path, seed: int = 0) -> None:
         folder = root / subject
         folder.mkdir(parents=True)
         write_subject(folder, subject, seed)
-    (root / SUBJECTS[0] / f"._{SUBJECTS[0]}_t1w_standard_defaced_MNI.nii.gz").write_bytes(MACOS)
+    write_macos_twin(root / SUBJECTS[0] / f"{SUBJECTS[0]}_t1w_standard_defaced_MNI.nii.gz")
 
 
 def write_subject(folder: Path, subject: str, seed: int = 0) -> None:

@@ -24,6 +24,7 @@ class Scanner:
         banding: how much of the signal is lost in off-resonance bands, in [0, 1].
         blur_mm: in-plane point spread, full width at half maximum.
         scale: stored number for signal 1.
+        spoiled: a spoiled sequence, whose blood is darker than muscle, in place of a balanced one.
         dtype: type of the image file.
         tilt_deg: slices are tilted about the x axis by this angle.
     """
@@ -41,6 +42,7 @@ class Scanner:
     banding: float
     blur_mm: float
     scale: float
+    spoiled: bool = False
     dtype: str = "int16"
     tilt_deg: float = 0.0
 
@@ -117,14 +119,15 @@ SCANNERS: tuple[Scanner, ...] = (
         vendor_name="Canon",
         folders={"Validation": 2, "Testing": 6},
         grid=Grid((104, 104, 9), (1.75, 1.75, 8.8)),
-        flip_deg=42,
-        fat=1.25,
-        gamma=1.6,
+        flip_deg=25,
+        fat=0.8,
+        gamma=1.4,
         noise=0.05,
         bias=0.3,
         banding=0.0,
         blur_mm=3.2,
         scale=4000,
+        spoiled=True,
         dtype="float32",
         tilt_deg=28.0,
     ),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.data.phantom.shapes import Array, Grid, Number, ellipsoid, paint
+from clbench.data.phantom.scene import Canvas
+from clbench.data.phantom.shapes import Array, Grid, Number, ellipsoid
 from clbench.data.phantom.texture import smooth_noise
 
 # longitudinal relaxation time in ms
@@ -114,8 +115,8 @@ def paint_side(
     return scene.canvas, parts, subfields
 
 
-class _Scene:
-    """A canvas with the textures that several tissues share."""
+class _Scene(Canvas):
+    """One hemisphere on canvas."""
 
     def __init__(
         self,
@@ -125,21 +126,15 @@ class _Scene:
         origin: Triple,
         signal: Mapping[str, float],
     ) -> None:
-        self.anatomy, self.grid, self.origin, self.signal = anatomy, grid, origin, signal
-        self.fine = smooth_noise(rng, grid, 1.2)
-        self.coarse = smooth_noise(rng, grid, 4.0)
+        self.anatomy, self.origin = anatomy, origin
+        textures = smooth_noise(rng, grid, 1.2), smooth_noise(rng, grid, 4.0)
         self.folds = smooth_noise(rng, grid, 5.0)
         self.sulci = smooth_noise(rng, grid, 6.0)
         x, y, z = grid.coordinates
         self.x, self.y, self.z = x + origin[0], y + origin[1], z + origin[2]
         self.u = anatomy.along(self.y)
-        self.canvas = np.full(grid.shape, signal["fluid"]) * (1.0 + 0.05 * self.coarse)
-
-    def _textured(self, tissue: str, fine: float, coarse: float = 0.0) -> Array:
-        return self.signal[tissue] * (1.0 + fine * self.fine + coarse * self.coarse)
-
-    def _paint(self, distance: Array, value: Number, opacity: Number = 1.0) -> None:
-        paint(self.canvas, distance, value, 1.2, opacity)
+        fluid = np.full(grid.shape, signal["fluid"]) * (1.0 + 0.05 * textures[1])
+        super().__init__(grid, signal, textures, fluid, 1.2)
 
     def _oval(self, center: Triple, radii: Triple) -> Array:
         """An ellipsoid; ``center`` is that of the right side and mirrored for the left."""
@@ -156,42 +151,42 @@ class _Scene:
 
     def paint_hemisphere(self) -> None:
         """Folded cortex over white matter, above and to the side; the brain stem and cerebellum behind."""
-        gray, white = self._textured("gray", 0.04, 0.03), self._textured("white", 0.03, 0.04)
+        gray, white = self.textured("gray", 0.04, 0.03), self.textured("white", 0.03, 0.04)
         stem = self._oval((1.0, -3.0, -26.0), (15.0, 14.0, 26.0)) + 1.2 * self.folds
-        self._paint(stem, self._textured("brainstem", 0.03, 0.03))
+        self.paint(stem, self.textured("brainstem", 0.03, 0.03))
         cerebellum = self._oval((20.0, -33.0, -27.0), (26.0, 20.0, 19.0)) + self.folds
         leaves = np.clip(0.5 + np.sin(1.6 * (self.z + 0.4 * self.y) + 0.6 * self.folds), 0.0, 1.0)
-        self._paint(cerebellum, gray + 0.45 * leaves * (white - gray))
+        self.paint(cerebellum, gray + 0.45 * leaves * (white - gray))
         upper = self._oval((34.0, -8.0, 32.0), (36.0, 72.0, 30.0))
         temporal = self._oval((44.0, 8.0, -13.0), (29.0, 58.0, 21.0))
         lobe = np.minimum(upper, temporal) + 2.2 * self.folds
-        self._paint(lobe, gray)
-        self._paint(lobe + 3.2 + 1.2 * self.coarse, white)
+        self.paint(lobe, gray)
+        self.paint(lobe + 3.2 + 1.2 * self.coarse, white)
         sheet = np.maximum(6.0 * np.abs(self.sulci), np.maximum(36.0 - self.anatomy.side * self.x, lobe))
-        self._paint(sheet - 2.4, gray)
-        self._paint(sheet - 0.5, self.signal["fluid"])
+        self.paint(sheet - 2.4, gray)
+        self.paint(sheet - 0.5, self.signal["fluid"])
 
     def paint_deep_nuclei(self) -> None:
         """Thalamus, putamen and amygdala."""
-        deep = self._textured("deep", 0.03, 0.04)
-        self._paint(self._oval((11.0, 5.0, 11.0), (10.5, 16.0, 9.5)) + 1.5 * self.folds, deep)
-        self._paint(self._oval((27.0, 24.0, 5.0), (7.0, 17.0, 9.0)) + 0.7 * self.folds, deep)
+        deep = self.textured("deep", 0.03, 0.04)
+        self.paint(self._oval((11.0, 5.0, 11.0), (10.5, 16.0, 9.5)) + 1.5 * self.folds, deep)
+        self.paint(self._oval((27.0, 24.0, 5.0), (7.0, 17.0, 9.0)) + 0.7 * self.folds, deep)
         x, y, z = self.anatomy.center
         front = self.anatomy.half_length + 5.0
         amygdala = (abs(x) - 2.0, y + front, z - 0.25 * self.anatomy.lift + 2.0)
-        self._paint(self._oval(amygdala, (8.0, 8.5, 7.5)) + 0.7 * self.folds, self._textured("gray", 0.04, 0.03))
+        self.paint(self._oval(amygdala, (8.0, 8.5, 7.5)) + 0.7 * self.folds, self.textured("gray", 0.04, 0.03))
 
     def paint_neighbors(self) -> None:
         """Parahippocampal gyrus below, cistern and vessel towards the midline, temporal horn to the side."""
         gyrus = self._tube(-2.5, -10.5, (9.0, 6.0), 1.6) + 1.2 * self.folds
-        self._paint(gyrus, self._textured("gray", 0.04, 0.03))
-        self._paint(gyrus + 3.4, self._textured("white", 0.03, 0.03))
+        self.paint(gyrus, self.textured("gray", 0.04, 0.03))
+        self.paint(gyrus + 3.4, self.textured("white", 0.03, 0.03))
         cistern = self._tube(-11.5, 1.0, (3.0, 5.5), 1.3) + 0.8 * self.folds
-        self._paint(cistern, self.signal["fluid"])
-        self._paint(self._tube(-11.0, 0.0, (1.2, 1.2), 1.2), self.signal["vessel"])
+        self.paint(cistern, self.signal["fluid"])
+        self.paint(self._tube(-11.0, 0.0, (1.2, 1.2), 1.2), self.signal["vessel"])
         side, up = self.anatomy.radii(self.u)
         horn = self._tube(0.6 * self.anatomy.horn, 0.7, (side + self.anatomy.horn, up + 0.3 * self.anatomy.horn), 1.05)
-        self._paint(horn + 0.4 * self.coarse, self.signal["fluid"])
+        self.paint(horn + 0.4 * self.coarse, self.signal["fluid"])
 
     def paint_hippocampus(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """White rim on top, gray body with a dark core line; returns its parts and its subfields."""
@@ -200,10 +195,10 @@ class _Scene:
         x, z = self.anatomy.axis(self.u)
         outward, up = self.anatomy.side * (self.x - x) / radii[0], (self.z - z) / radii[1]
         rim = np.clip(0.5 + 2.0 * (up - 0.2), 0.0, 1.0)
-        self._paint(body - 0.9, self._textured("white", 0.03), 0.8 * rim)
-        self._paint(body, self._textured("hippocampus", 0.05, 0.03))
+        self.paint(body - 0.9, self.textured("white", 0.03), 0.8 * rim)
+        self.paint(body, self.textured("hippocampus", 0.05, 0.03))
         inner = outward**2 + up**2
-        self._paint(np.abs(np.sqrt(inner) - 0.55) * 4.0 - 0.5, self.signal["white"], np.where(body < -1.0, 0.3, 0.0))
+        self.paint(np.abs(np.sqrt(inner) - 0.55) * 4.0 - 0.5, self.signal["white"], np.where(body < -1.0, 0.3, 0.0))
         inside = body < 0
         parts = np.where(inside, np.where(self.u > self.anatomy.split, ANTERIOR, POSTERIOR), 0)
         below = (up < -0.25) & (outward < 0.35)

@@ -24,6 +24,7 @@ TISSUES: Mapping[str, tuple[float, float, float]] = {
     "air": (0.02, 1000.0, 100.0),
 }
 CAVITY, MYOCARDIUM, RIGHT_CAVITY = 1, 2, 3
+REPETITION_MS = 8.0  # of the spoiled sequence
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,27 @@ def steady_state(flip_deg: float, fat: float) -> dict[str, float]:
     return signal | {"fat": fat * signal["fat"]}
 
 
+def spoiled(flip_deg: float, fat: float) -> dict[str, float]:
+    """Signal per tissue of a spoiled gradient-echo sequence whose blood does not move on between two pulses.
+
+    Saturated blood is darker than muscle, the other way round than in a balanced sequence.
+
+    Args:
+        flip_deg: flip angle.
+        fat: brightness of fat relative to an unsuppressed one.
+
+    Source: Ernst and Anderson 1966, doi 10.1063/1.1719961, without the decay to the echo:
+    ``density * sin(a) * (1 - E) / (1 - cos(a) * E)`` with ``E = exp(-TR / T1)``.
+    """
+    cosine, sine = np.cos(np.deg2rad(flip_deg)), np.sin(np.deg2rad(flip_deg))
+    recovered = {name: 1.0 - np.exp(-REPETITION_MS / t1) for name, (_, t1, _) in TISSUES.items()}
+    signal = {
+        name: float(density * sine * recovered[name] / (1 - cosine * (1 - recovered[name])))
+        for name, (density, _, _) in TISSUES.items()
+    }
+    return signal | {"fat": fat * signal["fat"]}
+
+
 class Thorax(Scene):
     """One patient's chest: everything but the heart is painted once, the heart anew for every frame."""
 
@@ -118,7 +140,7 @@ class Thorax(Scene):
         self.canvas = self.still.copy()
         shape = _Shape(self.heart, self.grid, contraction)
         outer, inner = shape.left_outer + 0.8 * self.outline, shape.left_inner + 0.8 * self.outline
-        right = np.maximum(shape.right + 1.5 * self.outline, -outer)
+        right = np.maximum(np.maximum(shape.right + 1.5 * self.outline, -outer), shape.above_base)
         self._paint_right(right)
         self.paint(np.maximum(outer, shape.above_base), self.textured("myocardium", 0.05, 0.04))
         self._paint_left(shape, inner)
@@ -143,7 +165,7 @@ class Thorax(Scene):
         self.paint(self._oval(70, 44, 11, 11), self.textured("blood", 0.04))
         self._paint_chest_wall()
         heart = _Shape(self.heart, self.grid, 0.0)
-        sac = np.minimum(heart.left_outer, heart.right) - 5.0 + 2.0 * self.coarse
+        sac = np.minimum(heart.left_outer, np.maximum(heart.right, heart.above_base)) - 5.0 + 2.0 * self.coarse
         self.paint(sac, self.textured("fat", 0.1, 0.15), np.clip(0.55 + 0.5 * self.coarse, 0.0, 1.0))
 
     def _paint_chest_wall(self) -> None:
@@ -194,7 +216,7 @@ class _Shape:
         self.above_base = height - self.base
         self.left_outer = self._bullet(self.radius + self.wall, self.length)
         self.left_inner = self._bullet(self.radius, self.length - 1.1 * self.wall)
-        self.right = np.maximum(self._right(contraction), self.above_base)
+        self.right = self._right(contraction)
 
     def _bullet(self, radius: float, length: float) -> Array:
         """Half an ellipsoid below the valve plane, a cylinder above it."""
