@@ -63,11 +63,11 @@ def test_files_are_those_of_decathlon(root):
     np.testing.assert_array_equal(image.affine, mask.affine)
 
 
-def test_the_bytes_are_those_that_version_1_wrote(root):
+def test_the_bytes_are_those_that_version_2_wrote(root):
     """When this fails on purpose, raise the phantom's version and note it under Numbers in the CHANGELOG."""
-    assert PHANTOMS["prostate-7sites"].version == 1
+    assert PHANTOMS["prostate-7sites"].version == 2
     files = [root / folder / "prostate_00.nii.gz" for folder in ("imagesTr", "labelsTr")]
-    assert hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16] == "b96e85f365a7bb69"
+    assert hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16] == "3e6929225b49262d"
 
 
 def test_a_case_does_not_depend_on_those_before_it(root, tmp_path):
@@ -109,5 +109,5 @@ def test_the_whole_phantom_holds_the_six_sites_byte_for_byte_and_loads_as_a_stre
     (tmp_path / "six").mkdir()
     prostate.write(tmp_path / "six")
     six = {path.relative_to(tmp_path / "six"): path.read_bytes() for path in (tmp_path / "six").rglob("*.nii.gz")}
-    beside = tmp_path / "cache" / "phantom" / "prostate-7sites-v1" / "prostate"
+    beside = tmp_path / "cache" / "phantom" / "prostate-7sites-v2" / "prostate"
     assert six == {path.relative_to(beside): path.read_bytes() for path in beside.rglob("*.nii.gz")}

@@ -53,8 +53,8 @@ def _cardiac(root: Path) -> None:
 
 
 PHANTOMS: dict[str, PhantomSpec] = {
-    "prostate-saml": PhantomSpec(version=1, write=_prostate),
-    "prostate-7sites": PhantomSpec(version=1, write=_prostate_7sites),
+    "prostate-saml": PhantomSpec(version=2, write=_prostate),
+    "prostate-7sites": PhantomSpec(version=2, write=_prostate_7sites),
     "mnms": PhantomSpec(version=2, write=_cardiac),
     "hippocampus": PhantomSpec(version=1, write=_hippocampus),
 }
