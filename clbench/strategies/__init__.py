@@ -145,6 +145,12 @@ STRATEGIES: dict[str, StrategySpec] = {
         replaces_loss=True,
         family="rehearsal",
     ),
+    "gss": StrategySpec(
+        "replay of cases chosen for gradients that differ (GSS-Greedy)",
+        plugin="clbench.strategies.gss:GSS",
+        needs_past=True,
+        family="rehearsal",
+    ),
     "agem": StrategySpec(
         "gradients projected off those of remembered cases on average (A-GEM)",
         plugin="clbench.strategies.agem:AGEM",
@@ -157,6 +163,12 @@ STRATEGIES: dict[str, StrategySpec] = {
         plugin="clbench.strategies.gem:GEM",
         needs_past=True,
         replaces_loss=True,
+        family="projection",
+    ),
+    "gpm": StrategySpec(
+        "weights move at right angles to the inputs of earlier tasks (gradient projection memory)",
+        plugin="clbench.strategies.gpm:GPM",
+        needs_past=True,
         family="projection",
     ),
 }

@@ -106,15 +106,25 @@ class Rehearsal(PartlyAnnotated):
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Choose what is kept of the task just learned."""
-        super().after_training_exp(strategy)
         self._batches = None
         self.remember(strategy)
+        super().after_training_exp(strategy)
         pools = strategy.experience.pools
         self.replayed_fraction, self.replayed_bytes = replayed_share(self.memory.entries, pools)
 
     def remember(self, strategy: Any) -> None:
         """Choose what is kept of the task just learned."""
         self.memory.add_task(strategy.experience.pools)
+
+    def join(self, strategy: Any) -> None:
+        """Join memory patches to the batch, once there is a memory."""
+        if not len(self.memory):
+            return
+        x, y, bits = self.draw(strategy)
+        own_x, own_y, *others = strategy.mbatch
+        self.annotate([*own_labels(strategy), *bits])
+        joined = [torch.cat([other, other.new_zeros(len(x))]) for other in others]
+        strategy.mbatch = [torch.cat([own_x, x]), torch.cat([own_y, y]), *joined]
 
     def count(self, strategy: Any) -> int:
         """Memory patches per step."""
@@ -131,7 +141,12 @@ class Rehearsal(PartlyAnnotated):
         return self.patches(strategy, self.memory.groups(strategy.experience.pools), self.count(strategy))
 
     def patches(
-        self, strategy: Any, groups: Sequence[Sequence[MemoryEntry]], count: int, *names: str | int
+        self,
+        strategy: Any,
+        groups: Sequence[Sequence[MemoryEntry]],
+        count: int,
+        *names: str | int,
+        augment: bool = True,
     ) -> MemoryPatches:
         """Patches of some entries for every step of the current task, ``count`` per step; ``names`` go to the seed."""
         sampling = strategy.experience.sampling
@@ -141,7 +156,7 @@ class Rehearsal(PartlyAnnotated):
             self.seed,
             task_index(strategy),
             count,
-            augment=sampling.augment,
+            augment=augment and sampling.augment,
             purpose="-".join(str(name) for name in (self.purpose, *names)),
         )
         return MemoryPatches(sampler, sampling.steps)

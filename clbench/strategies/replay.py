@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import torch
 from pydantic import Field
 
 from clbench.errors import InputError
 from clbench.strategies.memory import CaseMemory, Selection, Unit
-from clbench.strategies.rehearsal import Background, Rehearsal, own_labels
+from clbench.strategies.rehearsal import Background, Rehearsal
 
 
 class Replay(Rehearsal):
@@ -65,13 +64,7 @@ class Replay(Rehearsal):
 
     def before_forward(self, strategy: Any, **_: Any) -> None:
         """Join memory patches to the batch."""
-        if not len(self.memory):
-            return
-        x, y, bits = self.draw(strategy)
-        own_x, own_y, *others = strategy.mbatch
-        self.annotate([*own_labels(strategy), *bits])
-        joined = [torch.cat([other, other.new_zeros(len(x))]) for other in others]
-        strategy.mbatch = [torch.cat([own_x, x]), torch.cat([own_y, y]), *joined]
+        self.join(strategy)
 
 
 def refuse_slices(network: Any, memory: CaseMemory) -> None:
