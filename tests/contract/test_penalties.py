@@ -73,11 +73,12 @@ def test_the_charge_is_linear_in_its_weight(benchmarks, name, kind):
 def test_every_earlier_task_has_its_part_in_the_charge(benchmarks, name):
     """Learned without charge, so that the weights are the same whatever is remembered."""
     stream = benchmarks["domain"]
-    whole = charged(stream, name, learned(stream, name, (1, 2), weight=0.0))
-    assert charged(stream, name, learned(stream, name, (1,), weight=0.0)) != pytest.approx(whole, rel=1e-6)
     if name == "fdr":  # a reservoir fills its places in one order, and cannot have missed a task
         held = learned(stream, name, (1, 2))["plugin/fdr/numbers"]
         assert set((held // len(stream.train_stream[0].patches)).tolist()) == {0, 1}
-    elif name not in CHAINED:
+        return
+    whole = charged(stream, name, learned(stream, name, (1, 2), weight=0.0))
+    assert charged(stream, name, learned(stream, name, (1,), weight=0.0)) != pytest.approx(whole, rel=1e-6)
+    if name not in CHAINED:
         without_first = learned(stream, name, (1, 2), weight=0.0, forget_after=1)
         assert charged(stream, name, without_first) != pytest.approx(whole, rel=1e-6)
