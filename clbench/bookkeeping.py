@@ -23,11 +23,9 @@ from clbench.data.prepare import Prepared
 from clbench.device import device_name
 from clbench.errors import InputError, RunError
 from clbench.evaluate import Inference, evaluate, scored_tasks
-from clbench.networks.head import grow_head
 from clbench.probe import DriftProbe
 from clbench.reporter import Reporter
 from clbench.runfolder import RunFolder, TrainRow
-from clbench.seeding import derive
 from clbench.stopping import StopRequest
 from clbench.strategies.template import SegmentationStrategy, TrainingState, under
 from clbench.streams.stream import Stream
@@ -161,6 +159,7 @@ class Bookkeeper:
             experience.index,
             0.0,
             parameters=sum(parameter.numel() for parameter in strategy.model.parameters()),
+            parameter_bytes=sum(value.numel() * value.element_size() for value in strategy.model.parameters()),
             stored_bytes=stored,
             replayed_fraction=max((plugin.replayed_fraction for plugin in plugins.values()), default=0.0),
             replayed_bytes=max((plugin.replayed_bytes for plugin in plugins.values()), default=0),
@@ -236,8 +235,8 @@ class Bookkeeper:
         if wanted == "none" or (wanted == "final" and after_task < len(self.stream.tasks)):
             return None
 
-        def keep(case: Case, labels: NDArray[np.uint8], raw: RawCase) -> None:
-            self.folder.write_prediction(after_task, case.case_id, labels, raw.affine)
+        def keep(case: Case, labels: NDArray[np.uint8], raw: RawCase, on_task: int) -> None:
+            self.folder.write_prediction(after_task, case.case_id, labels, raw.affine, on_task)
 
         return keep
 
@@ -259,8 +258,7 @@ class Bookkeeper:
             f"going on after step {step} of task {task}" if phase == "training" else f"going on after task {task}"
         )
         if phase != "training":
-            classes = experiences[task - 1].classes
-            grow_head(strategy.model, classes, derive(strategy.seed, "head", classes))
+            strategy.model = strategy.grown(strategy.model, experiences[task - 1])
             strategy.load_state(state)
         return Position(phase, task, state)
 

@@ -17,12 +17,13 @@ from clbench.data.nifti import RawCase, read_case
 from clbench.data.plan import Plan
 from clbench.data.prepare import Prepared
 from clbench.metrics import score_case
+from clbench.networks.identity import TaskAware, select_task
 from clbench.streams.stream import Stream, Task
 
 SCORED_SPLITS = ("val", "test")
 WINDOWS_PER_BATCH = {2: 16, 3: 2}
 
-Keep = Callable[[Case, NDArray[np.uint8], RawCase], None]
+Keep = Callable[[Case, NDArray[np.uint8], RawCase, int], None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ def evaluate(
     tasks: Sequence[Task],
     keep: Keep | None = None,
 ) -> Iterator[CaseRow]:
-    """Score a network on the validation and test cases of some tasks; each case is predicted once.
+    """Score a network on the validation and test cases of some tasks.
+
+    Each case is predicted once; once for each of its tasks by a network that is told the task, which answers for one
+    that it has not learned yet as for the newest.
 
     Args:
         network: maps (B, C, *patch) to logits (B, K, *patch); its training mode is restored afterwards.
@@ -112,7 +116,8 @@ def evaluate(
         inference: how volumes are predicted.
         after_task: number of tasks trained, for the rows.
         tasks: from ``scored_tasks``.
-        keep: called with every test case's label map on the native grid.
+        keep: called with every test case's label map on the native grid, and the task (from 1) that it is for, or 0
+            where it is for all tasks of the case.
 
     Yields:
         One row per task, case, label and metric, in no particular order.
@@ -127,12 +132,21 @@ def evaluate(
     for case_id, places in wanted.items():
         item = prepared[case_id]
         raw = read_case(item.case)
-        prediction = item.geometry.to_native(inference.scores(network, item.image)).astype(np.uint8)
-        if keep is not None and any(split == "test" for _, split in places):
-            keep(item.case, prediction, raw)
-        for task, split in places:
-            yield from _rows(stream, task, split, after_task, item.case, prediction, raw)
+        for group in _told_alike(network, places):
+            select_task(network, group[0][0].index)
+            prediction = item.geometry.to_native(inference.scores(network, item.image)).astype(np.uint8)
+            if keep is not None and any(split == "test" for _, split in group):
+                keep(item.case, prediction, raw, 0 if len(group) == len(places) else group[0][0].index)
+            for task, split in group:
+                yield from _rows(stream, task, split, after_task, item.case, prediction, raw)
     network.train(was_training)
+
+
+def _told_alike(network: nn.Module, places: Sequence[tuple[Task, str]]) -> list[list[tuple[Task, str]]]:
+    """The tasks of a case in groups that one prediction answers."""
+    if not isinstance(network, TaskAware):
+        return [list(places)]
+    return [[place for place in places if place[0] is task] for task in dict.fromkeys(task for task, _ in places)]
 
 
 def _rows(

@@ -12,6 +12,7 @@ from clbench.data.prepare import Prepared
 from clbench.drift import DriftRow, drift_rows
 from clbench.evaluate import Inference
 from clbench.functional.sampling import sample_embeddings
+from clbench.networks.identity import select_task
 from clbench.networks.taps import tap, tap_names
 from clbench.seeding import torch_generator
 from clbench.streams.stream import Stream, Task
@@ -62,6 +63,7 @@ class DriftProbe:
         device, found = self.inference.device, {name: list[Tensor]() for name in names}
         was_training = network.training
         network.eval()
+        select_task(network, task.index)
         with tap(network, names) as taps:
             for number, image in enumerate(self._patches(task)):
                 with torch.autocast(device.type, torch.bfloat16, enabled=self.inference.precision == "bfloat16"):

@@ -169,18 +169,19 @@ def _data(run: Run, data: RawData) -> Iterator[Difference]:
     if data.tasks != names:
         yield Difference("run.json", f"tasks {', '.join(names)}, but {run.stream.key} has {', '.join(data.tasks)}")
         return
-    rows: dict[tuple[int, str], list[CaseRow]] = defaultdict(list)
+    rows: dict[tuple[Path, str], list[CaseRow]] = defaultdict(list)
     known = {case for task in run.stream.tasks for case in task.cases.get("test", ())}
     for row in run.rows:
-        if row.case in known and prediction_path(run.path, row.after_task, row.case).exists():
-            rows[row.after_task, row.case].append(row)
-    for (after_task, case_id), scored in sorted(rows.items()):
-        yield from _scores(run, after_task, data.read(case_id), scored)
+        for on_task in (0, row.on_task) if row.case in known else ():
+            path = prediction_path(run.path, row.after_task, row.case, on_task)
+            if path.exists():
+                rows[path, row.case].append(row)
+    for (path, case_id), scored in sorted(rows.items()):
+        yield from _scores(run, path, data.read(case_id), scored)
 
 
-def _scores(run: Run, after_task: int, raw: RawCase, rows: list[CaseRow]) -> Iterator[Difference]:
+def _scores(run: Run, path: Path, raw: RawCase, rows: list[CaseRow]) -> Iterator[Difference]:
     """Whether one prediction gives its rows."""
-    path = prediction_path(run.path, after_task, rows[0].case)
     name = path.relative_to(run.path).as_posix()
     metrics = sorted({row.metric for row in rows})
     try:

@@ -37,7 +37,9 @@ class Watch(SupervisedPlugin):
         self.losses.append(strategy.loss.item())
 
     def before_update(self, strategy, **_):
-        gradients = [parameter.grad.flatten() for parameter in strategy.model.parameters()]
+        gradients = [
+            parameter.grad.flatten() for parameter in strategy.model.parameters() if parameter.grad is not None
+        ]
         self.gradients.append(torch.cat(gradients).clone())
 
 

@@ -87,7 +87,7 @@ def test_the_score_is_taken_on_the_native_grid(tmp_path):
         plan,
         Threshold(),
         affine,
-        keep=lambda case, labels, raw: kept.append((labels, raw)),
+        keep=lambda case, labels, raw, task: kept.append((labels, raw)),
     )
     ((labels, raw),) = kept  # test cases only
     assert labels.shape == raw.mask.shape == (64, 48, 6)

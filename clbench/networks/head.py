@@ -20,10 +20,14 @@ class LinearHead(nn.Module):
         dims: 2 or 3.
         features: input channels.
         classes: output channels, background included.
+
+    Attributes:
+        closed: True for the head of an earlier task, which ``grow_head`` leaves as it is.
     """
 
     def __init__(self, dims: int, features: int, classes: int) -> None:
         super().__init__()
+        self.closed = False
         self.conv = (nn.Conv2d if dims == 2 else nn.Conv3d)(features, classes, kernel_size=1)
 
     @property
@@ -41,12 +45,20 @@ class LinearHead(nn.Module):
         """Add output channels up to ``classes``; the old ones keep their weights bit for bit."""
         weight, bias = self.conv.weight, self.conv.bias
         assert bias is not None
+        grown = self.grown(classes, generator)
+        self.conv.weight = nn.Parameter(grown["weight"], weight.requires_grad)
+        self.conv.bias = nn.Parameter(grown["bias"], bias.requires_grad)
+        self.conv.out_channels = classes
+
+    @torch.no_grad()
+    def grown(self, classes: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weight and bias with output channels added up to ``classes``; the head itself stays as it is."""
+        weight, bias = self.conv.weight, self.conv.bias
+        assert bias is not None
         added = (classes - self.classes, *weight.shape[1:])
         deviation = sqrt(2 / (1 + NEGATIVE_SLOPE**2) / weight[0].numel())
         rows = (torch.randn(added, generator=generator) * deviation).to(weight)
-        self.conv.weight = nn.Parameter(torch.cat([weight, rows]), weight.requires_grad)
-        self.conv.bias = nn.Parameter(torch.cat([bias, bias.new_zeros(added[0])]), bias.requires_grad)
-        self.conv.out_channels = classes
+        return {"weight": torch.cat([weight, rows]), "bias": torch.cat([bias, bias.new_zeros(added[0])])}
 
     @torch.no_grad()
     def share_background(self, known: int) -> None:
@@ -62,6 +74,13 @@ class LinearHead(nn.Module):
         weight[known:] = weight[:1]
         bias[0] -= log(self.classes - known + 1)
         bias[known:] = bias[0]
+
+
+def close_heads(network: nn.Module) -> None:
+    """Let no head of a network grow any more."""
+    for module in network.modules():
+        if isinstance(module, LinearHead):
+            module.closed = True
 
 
 def grow_head(network: nn.Module, classes: int, seed: int) -> None:
@@ -83,6 +102,8 @@ def grow_head(network: nn.Module, classes: int, seed: int) -> None:
     if not heads:
         raise InputError(f"{type(network).__name__} has no LinearHead that could grow to {classes} classes")
     for name, head in heads.items():
+        if head.closed:
+            continue
         if head.classes > classes:
             raise InputError(f"the head has {head.classes} classes and cannot shrink to {classes}")
         if head.classes < classes:

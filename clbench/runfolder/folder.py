@@ -177,7 +177,7 @@ class RunFolder:
         files.write_json(self.path / "cost.json", cost)
 
     def write_prediction(
-        self, after_task: int, case_id: str, labels: NDArray[np.uint8], affine: NDArray[np.float64]
+        self, after_task: int, case_id: str, labels: NDArray[np.uint8], affine: NDArray[np.float64], on_task: int = 0
     ) -> None:
         """Keep a label map as compressed NIfTI; equal maps give equal bytes.
 
@@ -186,10 +186,11 @@ class RunFolder:
             case_id: of the case; ``/`` becomes ``__`` in the file name.
             labels: (X, Y, Z) uint8 on the native grid.
             affine: (4, 4) of the native grid.
+            on_task: the task (from 1) that the map is for, where a network that is told the task has several.
         """
         import nibabel
 
-        path = prediction_path(self.path, after_task, case_id)
+        path = prediction_path(self.path, after_task, case_id, on_task)
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=content, mtime=0) as stream:

@@ -163,13 +163,20 @@ def read_run(path: Path) -> Run:
     )
 
 
-def prediction_path(run: Path, after_task: int, case_id: str) -> Path:
+def prediction_path(run: Path, after_task: int, case_id: str, on_task: int = 0) -> Path:
     """Where the label map of a case after ``after_task`` tasks is kept.
+
+    A case of several tasks has a map for each (``on_task``, from 1) if the network is told the task, else one (0).
 
     Raises:
         InputError: the case id is no safe file name.
     """
-    return run / "predictions" / f"after_{after_task}" / f"{file_name(case_id)}.nii.gz"
+    return (
+        run
+        / "predictions"
+        / f"after_{after_task}"
+        / f"{file_name(case_id)}{f'.task_{on_task}' if on_task else ''}.nii.gz"
+    )
 
 
 def read_prediction(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:

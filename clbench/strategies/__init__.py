@@ -149,6 +149,7 @@ STRATEGIES: dict[str, StrategySpec] = {
         "replay of cases chosen for gradients that differ (GSS-Greedy)",
         plugin="clbench.strategies.gss:GSS",
         needs_past=True,
+        replaces_loss=True,
         family="rehearsal",
     ),
     "agem": StrategySpec(
@@ -170,5 +171,19 @@ STRATEGIES: dict[str, StrategySpec] = {
         plugin="clbench.strategies.gpm:GPM",
         needs_past=True,
         family="projection",
+    ),
+    "pnn": StrategySpec(
+        "a network for each task with connections from those before it (progressive network); told the task",
+        plugin="clbench.strategies.pnn:PNN",
+        needs_past=True,
+        task_identity=True,
+        family="architecture",
+    ),
+    "dan": StrategySpec(
+        "the first task's filters, mixed anew for each later task (deep adaptation); told the task",
+        plugin="clbench.strategies.dan:DAN",
+        needs_past=True,
+        task_identity=True,
+        family="architecture",
     ),
 }

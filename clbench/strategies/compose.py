@@ -17,6 +17,7 @@ RUN_ARGUMENTS = {"self", "seed"}  # given by the run, never by the user
 ONE_OF = {
     "rehearsal": "decide what is looked at again",
     "projection": "decide which way the weights may move",
+    "architecture": "decide how the network grows",
 }
 
 
@@ -44,6 +45,10 @@ def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
     regimes = [part for part in parts if STRATEGIES[part].reference]
     if len(regimes) > 1:
         raise InputError(f"strategy '{text}': {' and '.join(regimes)} each decide what is trained on; use one of them")
+    for family, what in ONE_OF.items():
+        same = [part for part in parts if STRATEGIES[part].family == family]
+        if len(same) > 1:
+            raise InputError(f"strategy '{text}': {' and '.join(same)} each {what}; use one of them")
     losses = [part for part in parts if STRATEGIES[part].replaces_loss]
     if len(losses) > 1:
         what = "each read partly annotated masks in their own way"
@@ -52,15 +57,17 @@ def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
     if len(networks) > 1:
         raise InputError(f"strategy '{text}': {' and '.join(networks)} each bring their own network; use one of them")
     past = [part for part in parts if STRATEGIES[part].needs_past]
+    grown = [part for part in parts if STRATEGIES[part].family == "architecture"]
+    if grown and len(past) > 1:
+        other = next(part for part in past if part not in grown)
+        raise InputError(
+            f"strategy '{text}': {other} protects earlier tasks, but {grown[0]} has none to forget; use one of them"
+        )
     if regimes and past:
         without = "learns none after the first" if regimes[0] == "frozen" else "has none to forget"
         raise InputError(
             f"strategy '{text}': {past[0]} protects earlier tasks, but {regimes[0]} {without}; use one of them"
         )
-    for family, what in ONE_OF.items():
-        same = [part for part in parts if STRATEGIES[part].family == family]
-        if len(same) > 1:
-            raise InputError(f"strategy '{text}': {' and '.join(same)} each {what}; use one of them")
 
 
 def network_of(parts: Sequence[str], wanted: str = "") -> str:

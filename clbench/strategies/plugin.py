@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class StrategyPlugin(SupervisedPlugin):  # type: ignore[misc]
@@ -29,6 +29,16 @@ class StrategyPlugin(SupervisedPlugin):  # type: ignore[misc]
         Raises:
             InputError: an option that does not fit the network.
         """
+
+    def grow(self, network: nn.Module, experience: Any, fresh: Callable[[int], nn.Module]) -> nn.Module:
+        """What the network of a task is made of; called before a task is trained and when a run goes on after it.
+
+        Args:
+            network: as it was after the task before, or as built at the start of a run that goes on later.
+            experience: the task; a network that was not grown for the tasks before it is grown for them as well.
+            fresh: ``classes -> network`` with the initial weights of the run's seed.
+        """
+        return network
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything kept between steps, by name; what checkpoints store and ``cost.json`` counts."""

@@ -153,9 +153,14 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
         self.dataloader = load(batches, self.workers, self.device)
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
-        """Grow the head to the labels seen so far."""
-        network = self.model if model is None else model
-        grow_head(network, self.experience.classes, derive(self.seed, "head", self.experience.classes))
+        """Grow the network to what the experience needs."""
+        return self.grown(self.model if model is None else model, self.experience)
+
+    def grown(self, network: nn.Module, experience: Any) -> nn.Module:
+        """A network with what the plugins add for an experience, and heads for the labels seen so far."""
+        for plugin in self.stateful_plugins().values():
+            network = plugin.grow(network, experience, self.fresh_network)
+        grow_head(network, experience.classes, derive(self.seed, "head", experience.classes))
         return network.to(self.device)
 
     def make_optimizer(self, **_: Any) -> None:
