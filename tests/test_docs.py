@@ -20,6 +20,7 @@ from clbench.data.layouts import LAYOUTS
 from clbench.data.layouts.known_traps import ANY, KNOWN_TRAPS
 from clbench.data.phantom import PHANTOMS
 from clbench.data.shifts import SHIFTS
+from clbench.networks import NETWORKS, build_network
 from clbench.strategies import STRATEGIES
 from clbench.strategies.compose import RUN_ARGUMENTS, options_of, parse_strategy
 from clbench.streams.card import DataCard, TaskCard
@@ -76,6 +77,32 @@ def test_every_strategy_names_source_equation_and_cost(name: str):
     text = sections(read("strategies"))[name]
     assert all(re.search(rf"^- {what}", text, flags=re.MULTILINE) for what in ("Source|Differs", "Equation"))
     assert re.search(r"memory|Cost", text, flags=re.IGNORECASE)
+
+
+def test_every_network_has_a_section_with_source_equation_differences_and_size():
+    page = read("networks")
+    assert re.findall(r"^## `(.+)`$", page, flags=re.MULTILINE) == list(NETWORKS)
+    for name in NETWORKS:
+        text = section(page, f"`{name}`")
+        assert all(
+            re.search(rf"^- {what}", text, re.MULTILINE) for what in ("Source", "Equation", "Differs", "Defaults")
+        )
+        (weights,) = re.findall(r"(\d+ \d{3}) weights", text)
+        network = build_network(
+            name,
+            plan=Grid(),
+            in_channels=1,
+            classes=4,
+            base_features=8,
+            max_features=32,
+            deep_supervision=False,
+            seed=0,
+        )
+        assert sum(value.numel() for value in network.parameters()) == int(weights.replace(" ", ""))
+
+
+class Grid:
+    dims, patch_size, spacing_mm = 2, (128, 128), (1.5, 1.5, 0.0)
 
 
 @pages

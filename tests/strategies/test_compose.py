@@ -4,7 +4,14 @@ import pytest
 
 from clbench.errors import InputError
 from clbench.strategies import STRATEGIES
-from clbench.strategies.compose import build_plugins, options_of, parse_strategy, regime_of, strategy_options
+from clbench.strategies.compose import (
+    build_plugins,
+    network_of,
+    options_of,
+    parse_strategy,
+    regime_of,
+    strategy_options,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +22,7 @@ from clbench.strategies.compose import build_plugins, options_of, parse_strategy
         ("single+joint", "each decide what is trained on"),
         ("ewc+ewc", "names a part twice"),
         ("naive+ewc", "leave it out"),
+        ("l2gnet+med-disseg", "each bring their own network"),
         ("joint+lwf", "lwf protects earlier tasks, but joint has none"),
         ("frozen+mas", "mas protects earlier tasks, but frozen learns none after the first"),
         ("frozen+cumulative", "each decide what is trained on"),
@@ -44,3 +52,11 @@ def test_every_strategy_builds_from_its_default_options(name):
 @pytest.mark.parametrize("name", [name for name, spec in STRATEGIES.items() if spec.penalty])
 def test_the_penalty_option_named_by_the_registry_exists(name):
     assert STRATEGIES[name].penalty in options_of(name, {})
+
+
+def test_a_strategy_brings_its_network_and_others_take_the_one_wanted():
+    assert network_of(["naive"]) == "unet"
+    assert network_of(["ewc"], "l2gnet") == "l2gnet"
+    assert network_of(["ewc", "l2gnet"]) == network_of(["l2gnet"], "l2gnet") == "l2gnet"
+    with pytest.raises(InputError, match="strategy l2gnet brings its own network, not unet; leave out --network"):
+        network_of(["l2gnet"], "unet")

@@ -99,7 +99,7 @@ def test_unknown_names_and_options_are_found_before_anything_runs(tmp_path):
         "options.ewc.wait = 1": "unknown option of ewc 'wait'",
         "training.stepps = 1": "unknown training setting 'stepps'; did you mean steps?",
         'preset = "cup"': "unknown preset 'cup'; did you mean cpu?",
-        'network = "unett"': "unknown network 'unett'; did you mean unet?",
+        'network = "unett"': "unknown network 'unett'; did you mean unet",
     }.items():
         with pytest.raises(InputError, match=message.replace("?", r"\?")):
             planned(tmp_path, block + more)
