@@ -272,17 +272,27 @@ def verify(
     paths: Paths,
     data: DataRoot = None,
     stream: Card = "",
+    expected: Annotated[
+        Path | None, typer.Option(help="numbers that the runs should come to, within their tolerance", metavar="FILE")
+    ] = None,
 ) -> None:
     """Recompute everything that can be recomputed from run folders; any difference is a failure."""
-    from clbench.report.load import run_folders
-    from clbench.verify import verify as differences_of
+    from clbench.report.expected import compare, read_expected
+    from clbench.report.load import find_runs, run_folders
+    from clbench.verify import check
 
-    found = {folder: differences_of(folder, data, stream) for folder in run_folders(*paths)}
-    for folder, differences in found.items():
-        typer.echo(f"{'differs' if differences else 'verified'}  {folder}")
-        for difference in differences:
-            typer.echo(f"  {difference}")
-    if any(found.values()):
+    wanted = read_expected(expected) if expected else []
+    found = {folder: check(folder, data, stream) for folder in run_folders(*paths)}
+    for folder, result in found.items():
+        typer.echo(f"{'differs' if result.differences else 'verified'}  {folder}")
+        for line in (*result.differences, *(f"not checked: {what}" for what in result.unchecked)):
+            typer.echo(f"  {line}")
+    odd = compare(find_runs(*paths)[0], wanted) if expected else []
+    for line in odd:
+        typer.echo(f"not as expected: {line}")
+    if expected and not odd:
+        typer.echo(f"as expected: {len(wanted)} numbers of {expected}")
+    if odd or any(result.differences for result in found.values()):
         raise typer.Exit(FAILURE)
 
 

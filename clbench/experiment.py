@@ -15,12 +15,15 @@ from clbench.device import device_name, resolve_device, use_deterministic_kernel
 from clbench.evaluate import Inference
 from clbench.provenance import collect
 from clbench.reporter import Reporter, SilentReporter
-from clbench.runfolder import RunFolder
+from clbench.runfolder import RunFolder, read_run
 from clbench.stopping import StopRequest, stop_at_once_on_signals, stop_on_signals
 from clbench.strategies.compose import build_plugins, parse_strategy, regime_of
 from clbench.streams.benchmark import Sampling, make_benchmark, require_labels
 from clbench.streams.load import cache_root, load_stream
 from clbench.streams.stream import Stream
+
+PREDICTIONS = ("none", "final", "all")
+"""Choices of ``--predictions``, each with all label maps of the one before."""
 
 
 def run_config(config: RunConfig, reporter: Reporter | None = None) -> Path:
@@ -58,6 +61,7 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     identity = _identity(experiment, stream)
     path, status = RunFolder.look(config.out, **identity)
     if status == "complete":
+        _tell_of_predictions(path, config.predictions, reporter)
         reporter.stage(f"{path} is complete; nothing to do")
         return path
     prepared = _prepare(config, experiment, stream, reporter)
@@ -66,6 +70,16 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
             with stop_on_signals() as stop:
                 _carry_out(config, experiment, stream, prepared, folder, reporter, stop)
         return folder.path
+
+
+def _tell_of_predictions(path: Path, wanted: str, reporter: Reporter) -> None:
+    """Say so when a complete run kept fewer label maps than are asked for now; they are no part of its identity."""
+    kept = str(read_run(path).config_given.get("predictions", "none"))
+    if kept in PREDICTIONS and PREDICTIONS.index(kept) < PREDICTIONS.index(wanted):
+        reporter.warn(
+            f"{path} was run with --predictions {kept} and has no more than that; "
+            f"for --predictions {wanted} remove that folder or choose another --out"
+        )
 
 
 def _prepare(config: RunConfig, experiment: Experiment, stream: Stream, reporter: Reporter) -> Mapping[str, Prepared]:

@@ -40,21 +40,36 @@ class Difference:
         return f"{self.where}: {self.what}"
 
 
+@dataclass(frozen=True)
+class Verification:
+    """What checking a run folder came to.
+
+    Attributes:
+        differences: what is not as it should be; empty when all that could be checked is well.
+        unchecked: what could not be checked, and why.
+    """
+
+    differences: tuple[Difference, ...]
+    unchecked: tuple[str, ...] = ()
+
+
 def verify(path: Path, data_root: Path | None = None, card: str = "") -> list[Difference]:
+    """What differs in a run folder: the differences that ``check`` finds, whose arguments these are."""
+    return list(check(path, data_root, card).differences)
+
+
+def check(path: Path, data_root: Path | None = None, card: str = "") -> Verification:
     """Check a run folder against itself and, where they are at hand, against the raw masks.
 
     Checked are: the hash of every file; the hash of the configuration; that each score that should be there is there
     once; R and the metrics, recomputed from the rows; and, if the folder has predictions and the data can be found,
-    every score of a predicted case, recomputed from prediction and raw mask.
+    that they are all there, and every score of a predicted case, recomputed from prediction and raw mask.
 
     Args:
         path: of the run folder.
         data_root: of the stream's data. Without it CLBENCH_DATA is tried, or the phantom built for a phantom run, and
             scores are left unchecked where neither has the stream.
         card: file or name of the stream; needed for a stream of one's own, and ignored for runs on other streams.
-
-    Returns:
-        What differs; empty when all is well.
 
     Raises:
         InputError: ``data_root`` or the run's ``card`` is given and the data are not there.
@@ -63,12 +78,43 @@ def verify(path: Path, data_root: Path | None = None, card: str = "") -> list[Di
         run = read_run(path)
         found = [Difference(name, how) for name, how in run.changed_files(everything=True).items()]
     except InputError as error:
-        return [Difference(path.name, str(error))]
+        return Verification((Difference(path.name, str(error)),))
     if not run.complete:
-        return [Difference(FILE_NAME, "missing: the run is not complete")]
-    found += [*consistency(run), *_summary(run)]
-    data = _at_hand(run, data_root, card)
-    return found if data is None else [*found, *_data(run, data)]
+        return Verification((Difference(FILE_NAME, "missing: the run is not complete"),))
+    found += [*consistency(run), *_summary(run), *_predictions(run)]
+    data, why = _at_hand(run, data_root, card)
+    found += [] if data is None else _data(run, data)
+    return Verification(tuple(found), tuple(_unchecked(run, why)))
+
+
+def _unchecked(run: Run, why: str) -> Iterator[str]:
+    """What no difference can be found in, since it is not here."""
+    kept = [name for name in (run.summary or {})["hashes"] if name.startswith("predictions/")]
+    here = (run.path / "predictions").is_dir()
+    if not kept:
+        yield "scores against the raw masks: the run kept no predictions"
+    elif not here:
+        yield f"scores against the raw masks: the run's {len(kept)} predictions are not in this copy of its folder"
+    elif why:
+        yield f"scores of the {len(kept)} predictions against the raw masks: {why}"
+    if kept and here and not why and run.config_given.get("predictions") == "final":
+        yield "scores before the last task against the raw masks: the run kept its final predictions only"
+    saved = any(name.startswith("checkpoints/") for name in (run.summary or {})["hashes"])
+    if saved and not (run.path / "checkpoints").is_dir():
+        yield "checkpoints: they are not in this copy of the folder"
+
+
+def _predictions(run: Run) -> Iterator[Difference]:
+    """Whether every test case has the predictions that the run was to keep, where it has any."""
+    if not (run.path / "predictions").is_dir():
+        return
+    kept, last = run.config_given.get("predictions"), len(run.stream.tasks)
+    scored = {(row.after_task, row.case) for row in run.rows if row.split == "test"}
+    wanted = {key for key in scored if kept == "all" or (kept == "final" and key[0] == last)}
+    missing = sorted(key for key in wanted if not prediction_path(run.path, *key).exists())
+    if missing:
+        after, case = missing[0]
+        yield Difference("predictions", f"{len(missing)} are missing, such as that of {case} after task {after}")
 
 
 def consistency(run: Run) -> list[Difference]:
@@ -148,15 +194,15 @@ def _summary(run: Run) -> Iterator[Difference]:
         yield Difference(FILE_NAME, fault)
 
 
-def _at_hand(run: Run, data_root: Path | None, card: str) -> RawData | None:
-    """The raw data; None when there is nothing to compare with them or they are not at hand."""
+def _at_hand(run: Run, data_root: Path | None, card: str) -> tuple[RawData | None, str]:
+    """The raw data, or why there are none; nothing and no reason when there are no predictions to compare with them."""
     if not (run.path / "predictions").is_dir():
-        return None
+        return None, ""
     try:
-        return raw_data(run, data_root, card)
-    except InputError:
+        return raw_data(run, data_root, card), ""
+    except InputError as error:
         if data_root is None and not card:
-            return None
+            return None, f"no raw data at hand; give --data DIR ({error})"
         raise
 
 

@@ -167,14 +167,16 @@ def test_table_prints_or_writes(fake, tmp_path, capsys):
 
 @pytest.mark.parametrize(("differences", "code", "word"), [([], 0, "verified"), (["cases.csv: changed"], 1, "differs")])
 def test_verify_looks_at_every_run_folder_below(differences, code, word, fake, tmp_path, capsys):
-    fake("clbench.verify", verify=lambda path, data, stream: differences)
+    result = SimpleNamespace(differences=differences, unchecked=["the masks: no data"])
+    fake("clbench.verify", check=lambda path, data, stream: result)
     for name in ("a", "b"):
         (tmp_path / name / "deep").mkdir(parents=True)
         (tmp_path / name / "deep" / "run.json").touch()
     assert cli.execute(["verify", str(tmp_path)]) == code
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith(word)]) == 2
-    assert len(lines) == 2 + 2 * len(differences)
+    assert lines.count("  not checked: the masks: no data") == 2
+    assert len(lines) == 4 + 2 * len(differences)
 
 
 @pytest.mark.parametrize("command", ["verify", "table"])

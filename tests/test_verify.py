@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from clbench import verify as verify_module
 from clbench.continual import CaseRow
 from clbench.errors import InputError
-from clbench.runfolder import StreamRecord, TaskRecord, read_run
+from clbench.runfolder import StreamRecord, TaskRecord, TrainRow, read_run
 from clbench.runfolder.files import write_json
 from clbench.runfolder.summary import hash_files, summarize
 from clbench.runfolder.tables import case_text
-from clbench.verify import verify
-from synthetic_runs import TASKS, config, drift_of, finished, open_folder
+from clbench.verify import check, verify
+from synthetic_runs import TASKS, case_rows, config, drift_of, finished, open_folder
 
 FILES = (
     "run.json",
@@ -81,6 +82,39 @@ def test_a_missing_file_is_found(run, name):
     assert verify(run.path)
 
 
+def test_every_file_of_a_whole_folder_is_found_deleted_cut_short_or_edited(tmp_path):
+    run = whole(tmp_path)
+    files = sorted(path for path in run.path.rglob("*") if path.is_file())
+    assert {path.relative_to(run.path).parts[0] for path in files} >= {*FILES[:5], "predictions", "checkpoints"}
+    for path in files:
+        original = path.read_bytes()
+        for position in {0, len(original) // 2, len(original) - 1}:
+            path.write_bytes(original[:position] + bytes([original[position] ^ 1]) + original[position + 1 :])
+            assert verify(run.path), f"{path.name}, byte {position}"
+        for length in (0, len(original) // 2, len(original) - 1):
+            path.write_bytes(original[:length])
+            assert verify(run.path), f"{path.name} cut to {length} bytes"
+        path.unlink()
+        alone = list(path.parent.iterdir()) == []
+        assert verify(run.path) or alone, path.name
+        path.write_bytes(original)
+        assert verify(run.path) == []
+
+
+def whole(out: Path):
+    """A run folder with a file of every kind; two predictions and checkpoint files, so that none is a folder's last."""
+    with open_folder(out, config("ewc")) as folder:
+        folder.write_cases(case_rows())
+        folder.append_train([TrainRow(1, 1, {"loss": 1.5}, 0.01, 0.1)])
+        folder.write_cost({"stages": []})
+        folder.write_drift(drift_of(0.25))
+        for case in ("A/0", "B/0"):
+            folder.write_prediction(2, case, np.ones((4, 5, 3), np.uint8), np.eye(4))
+        folder.save_checkpoint({"weight": torch.ones(3)}, {"step": 1})
+        folder.finish()
+    return read_run(folder.path)
+
+
 def test_an_added_file_is_found(run):
     (run.path / "predictions" / "after_2" / "A__1.nii.gz").write_bytes(b"")
     assert found(run.path) == "predictions/after_2/A__1.nii.gz: not in the summary"
@@ -89,6 +123,33 @@ def test_an_added_file_is_found(run):
 def test_a_run_published_without_its_large_files_is_fine(run):
     shutil.rmtree(run.path / "predictions")
     assert verify(run.path) == []
+
+
+def test_what_went_unchecked_is_said(run, tmp_path):
+    assert check(run.path).unchecked == (
+        "scores of the 1 predictions against the raw masks: no raw data at hand; give --data DIR (no data)",
+    )
+    shutil.rmtree(run.path / "predictions")
+    assert check(run.path).unchecked == (
+        "scores against the raw masks: the run's 1 predictions are not in this copy of its folder",
+    )
+    shutil.rmtree(whole(tmp_path / "more").path / "checkpoints")
+    assert "checkpoints: they are not in this copy of the folder" in check(whole_path(tmp_path / "more")).unchecked
+    with open_folder(tmp_path / "other", config("ewc")) as folder:
+        folder.write_cases(case_rows())
+        folder.finish()
+    assert check(folder.path).unchecked == ("scores against the raw masks: the run kept no predictions",)
+
+
+def whole_path(out: Path) -> Path:
+    (path,) = (found.parent for found in out.rglob("run.json"))
+    return path
+
+
+def test_a_prediction_that_was_taken_out_with_its_hash_is_found(tmp_path):
+    given = {"config_given": {"preset": "smoke", "predictions": "final"}}
+    run = finished(tmp_path, **given)
+    assert found(run.path) == "predictions: 3 are missing, such as that of A/1 after task 2"
 
 
 def test_an_unfinished_run_is_not_verified(tmp_path):

@@ -79,6 +79,18 @@ def test_a_complete_run_is_not_run_again(copied):
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
 
 
+def test_a_complete_run_says_which_predictions_it_does_not_have(copied):
+    card, out = copied
+    answer = clbench(*run_words(card, card.parent, out, "--predictions", "all"))
+    assert answer.code == 0
+    folder = run_folder(out)
+    assert answer.complaints[:1] == [
+        f"warning: {folder} was run with --predictions final and has no more than that; for --predictions all remove "
+        "that folder or choose another --out"
+    ]
+    assert "warning" not in clbench(*run_words(card, card.parent, out, "--predictions", "none")).err
+
+
 def test_a_table_in_every_format_has_the_run_and_its_score(finished, tmp_path):
     _, out, _ = finished
     summary = json.loads((run_folder(out) / "summary.json").read_text())
@@ -98,7 +110,15 @@ def test_a_table_in_every_format_has_the_run_and_its_score(finished, tmp_path):
 def test_a_run_as_it_was_left_is_verified(finished, data):
     card, out, _ = finished
     answer = clbench("verify", out, *(["--data", card.parent, "--stream", card] if data else []))
-    assert (answer.code, answer.out, answer.err) == (0, f"verified  {run_folder(out)}\n", "")
+    assert (answer.code, answer.err) == (0, "")
+    first, *others = answer.out.splitlines()
+    assert first == f"verified  {run_folder(out)}"
+    (unchecked,) = others
+    expected = (
+        "the run kept its final predictions only" if data else "predictions against the raw masks: no raw data at"
+    )
+    assert unchecked.startswith("  not checked: scores ")
+    assert expected in unchecked
 
 
 def test_a_run_on_a_card_of_ones_own_needs_the_card_to_compare_with_the_data(finished):

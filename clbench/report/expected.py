@@ -1,0 +1,133 @@
+"""Expected numbers: what published runs come to, held against runs two-sided, so that better is as odd as worse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from statistics import fmean
+
+from clbench.errors import InputError
+from clbench.report.groups import Group, Row, groups, usable
+from clbench.runfolder import Run
+
+METRICS = ("final", "bwt", "learned", "forgetting")
+"""What is expected of every row that has it."""
+
+
+@dataclass(frozen=True, order=True)
+class Expected:
+    """One number that is stood for.
+
+    Attributes:
+        stream, preset, precision: of the runs.
+        numbers: version of the arithmetic they were made with.
+        data: first digits of the data's fingerprint.
+        strategy: label of the table's row.
+        seeds: of the runs, separated by blanks.
+        metric: of the test Dice, mean over these seeds.
+        value: the number.
+        tolerance: largest distance to either side.
+    """
+
+    stream: str
+    preset: str
+    precision: str
+    numbers: str
+    data: str
+    strategy: str
+    seeds: str
+    metric: str
+    value: float
+    tolerance: float
+
+
+COLUMNS = tuple(field.name for field in fields(Expected))
+
+
+def read_expected(path: Path) -> list[Expected]:
+    """The lines of an ``expected.csv``.
+
+    Raises:
+        InputError: missing, or not such a table; names the line.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read expected numbers {path}: {error}") from None
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise InputError(f"{path}: the first line should be {','.join(COLUMNS)}")
+    return [_line(path, number, line) for number, line in enumerate(lines[1:], start=2)]
+
+
+def _line(path: Path, number: int, line: Sequence[str]) -> Expected:
+    try:
+        texts = dict(zip(COLUMNS[:-2], line[:-2], strict=True))
+        found = Expected(**texts, value=float(line[-2]), tolerance=float(line[-1]))
+    except (ValueError, IndexError):
+        raise InputError(f"{path} line {number}: not {len(COLUMNS)} fields ending in two numbers") from None
+    if not (math.isfinite(found.value) and math.isfinite(found.tolerance) and found.tolerance >= 0):
+        raise InputError(f"{path} line {number}: value and tolerance should be finite, the tolerance at least 0")
+    return found
+
+
+def expected_text(runs: Iterable[Run], tolerance: float) -> str:
+    """An ``expected.csv`` with what runs come to now, all with one tolerance."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for item in sorted(_found(runs, tolerance)):
+        *texts, value, width = astuple(item)
+        writer.writerow([*texts, f"{value:.6f}", f"{width:g}"])
+    return buffer.getvalue()
+
+
+def _found(runs: Iterable[Run], tolerance: float) -> Iterator[Expected]:
+    for group in groups(usable(runs)[0]):
+        for row in group.rows:
+            seeds = [run.seed for run in row.runs]
+            for metric in METRICS:
+                if (value := _mean(row, seeds, metric)) is not None:
+                    text = " ".join(map(str, seeds))
+                    yield Expected(*_identity(group), row.label, text, metric, value, tolerance)
+
+
+def compare(runs: Iterable[Run], expected: Sequence[Expected]) -> list[str]:
+    """What is not as expected, one line each: numbers outside their tolerance, and runs that are not there.
+
+    Args:
+        runs: complete or not; those that a table would leave out count as not there.
+        expected: from ``read_expected``.
+    """
+    rows = {(*_identity(group), row.label): row for group in groups(usable(runs)[0]) for row in group.rows}
+    return [fault for item in expected if (fault := _fault(item, rows.get(astuple(item)[:6])))]
+
+
+def _fault(item: Expected, row: Row | None) -> str:
+    name = f"{item.strategy} on {item.stream} ({item.preset}, {item.precision}), {item.metric}"
+    seeds = [int(seed) for seed in item.seeds.split() if seed.isdecimal()]
+    if row is None or not set(seeds) <= {run.seed for run in row.runs}:
+        return f"{name}: no such runs, or not with seeds {item.seeds}"
+    value = _mean(row, seeds, item.metric)
+    if value is None:
+        return f"{name}: n/a, but {item.value:.6f} is expected"
+    # half of the last decimal that the file has, so that a tolerance of 0 asks for the same number
+    if abs(value - item.value) > item.tolerance + 5e-7:
+        return f"{name}: {value:.6f}, but {item.value:.6f} ± {item.tolerance:g} is expected"
+    return ""
+
+
+def _mean(row: Row, seeds: Sequence[int], metric: str) -> float | None:
+    values = [run.metrics().get(metric) for run in row.runs if run.seed in seeds]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def _identity(group: Group) -> tuple[str, str, str, str, str]:
+    settings = group.settings
+    named = (str(settings.get(key, "")) for key in ("preset", "precision", "numbers"))
+    preset, precision, numbers = named
+    return group.stream, preset, precision, numbers, group.fingerprint[:8]

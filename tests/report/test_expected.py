@@ -1,0 +1,101 @@
+"""Expected numbers: runs that are worse, better or absent are named; runs as they were are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from clbench.errors import InputError
+from clbench.report.expected import COLUMNS, compare, expected_text, read_expected
+from command_line import clbench
+from source_tree import ROOT
+from synthetic_runs import SCORES, config, finished
+
+
+def scores(first: float) -> tuple:
+    return (*SCORES[:2], (first, 0.9))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [finished(tmp_path / "runs", config("naive", seed), scores=scores(0.6 + 0.1 * seed)) for seed in (0, 1)]
+
+
+@pytest.fixture
+def file(tmp_path, runs):
+    path = tmp_path / "expected.csv"
+    path.write_text(expected_text(runs, 0.01))
+    return path
+
+
+def test_the_numbers_are_means_over_the_named_seeds(file):
+    values = {item.metric: (item.seeds, item.value) for item in read_expected(file)}
+    assert values["final"] == ("0 1", pytest.approx(0.775))
+    assert values["bwt"] == ("0 1", pytest.approx(-0.15))
+
+
+def test_runs_as_they_were_are_as_expected(runs, file):
+    assert compare(runs, read_expected(file)) == []
+
+
+@pytest.mark.parametrize("shift", [-0.03, 0.03])
+def test_a_number_that_moved_either_way_is_named(shift, tmp_path, file):
+    moved = [finished(tmp_path / "new", config("naive", s), scores=scores(0.6 + 0.1 * s + shift)) for s in (0, 1)]
+    faults = compare(moved, read_expected(file))
+    assert faults[1] == (
+        f"naive on toy@1 (smoke, float32), final: {0.775 + shift / 2:.6f}, but 0.775000 ± 0.01 is expected"
+    )
+    assert {fault.split(", ")[2].split(":")[0] for fault in faults} == {"bwt", "final", "forgetting"}
+
+
+def test_a_move_within_the_tolerance_is_fine(tmp_path, file):
+    moved = [finished(tmp_path / "new", config("naive", s), scores=scores(0.6 + 0.1 * s + 0.005)) for s in (0, 1)]
+    assert compare(moved, read_expected(file)) == []
+
+
+def test_a_seed_or_row_that_is_not_there_is_named_and_one_too_many_is_not(runs, file, tmp_path):
+    assert all("no such runs, or not with seeds 0 1" in fault for fault in compare(runs[:1], read_expected(file)))
+    more = [*runs, finished(tmp_path / "runs", config("naive", 2), scores=scores(0.1))]
+    assert compare(more, read_expected(file)) == []
+    assert len(compare([], read_expected(file))) == len(read_expected(file))
+
+
+def test_a_tampered_run_does_not_count(runs, file):
+    (runs[0].path / "cases.csv").write_text("")
+    assert compare(runs, read_expected(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "first line"),
+        ("a,b\n", "first line"),
+        (f"{','.join(COLUMNS)}\n1,2\n", "line 2: not 10 fields"),
+        (f"{','.join(COLUMNS)}\na,b,c,d,e,f,g,h,x,1\n", "line 2: not 10 fields"),
+        (f"{','.join(COLUMNS)}\na,b,c,d,e,f,g,h,nan,1\n", "line 2: value and tolerance"),
+        (f"{','.join(COLUMNS)}\na,b,c,d,e,f,g,h,1,-1\n", "line 2: value and tolerance"),
+    ],
+)
+def test_other_files_are_refused(text, message, tmp_path):
+    (tmp_path / "expected.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_expected(tmp_path / "expected.csv")
+    with pytest.raises(InputError, match="cannot read"):
+        read_expected(tmp_path / "missing.csv")
+
+
+def test_the_command_fails_when_numbers_are_not_as_expected(runs, file, tmp_path):
+    answer = clbench("verify", tmp_path / "runs", "--expected", file)
+    assert (answer.code, answer.out.splitlines()[-1]) == (0, f"as expected: 4 numbers of {file}")
+    file.write_text(file.read_text().replace("0.775000", "0.750000"))
+    answer = clbench("verify", tmp_path / "runs", "--expected", file)
+    assert answer.code == 1
+    assert "not as expected: naive on toy@1 (smoke, float32), final: 0.775000, but 0.750000" in answer.out
+    assert answer.out.count("verified  ") == 2
+
+
+def test_the_published_runs_come_to_the_published_numbers():
+    from clbench.report.load import load_runs
+
+    expected = read_expected(ROOT / "benchmarks" / "expected.csv")
+    assert expected
+    assert compare(load_runs(ROOT / "results" / "runs"), expected) == []
