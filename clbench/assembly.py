@@ -14,6 +14,7 @@ from clbench.data.fingerprint import fingerprint
 from clbench.data.plan import Plan
 from clbench.device import resolve_precision
 from clbench.errors import unknown
+from clbench.naming import Naming
 from clbench.networks import NETWORKS, build_network
 from clbench.networks.head import grow_head
 from clbench.runfolder import StreamRecord, TaskRecord
@@ -48,17 +49,26 @@ def resolve(config: RunConfig, stream: Stream, device: torch.device) -> Experime
     )
 
 
-def stream_record(stream: Stream) -> StreamRecord:
-    """What ``run.json`` says of the stream; hashes every raw file."""
+def stream_record(stream: Stream, naming: Naming | None = None) -> StreamRecord:
+    """What ``run.json`` says of the stream, with cases named as the run names them; hashes every raw file."""
+    name = naming or Naming()
     tasks = tuple(
         TaskRecord(
             task.name,
             tuple(stream.label_name(value) for value in task.labels),
-            {split: tuple(case.case_id for case in task.split(split)) for split in SPLITS},
+            {split: tuple(sorted(name.case(case.case_id) for case in task.split(split))) for split in SPLITS},
         )
         for task in stream.tasks
     )
-    return StreamRecord(stream.key, stream.kind, dict(stream.labels), fingerprint(stream.cases), tasks)
+    return StreamRecord(
+        stream.key,
+        stream.kind,
+        dict(stream.labels),
+        fingerprint(stream.cases, stream.excluded),
+        tasks,
+        excluded={name.case(case_id): reason for case_id, reason in stream.excluded.items()},
+        anonymized=name.mark,
+    )
 
 
 def network_factory(experiment: Experiment, stream: Stream, plan: Plan, channels: int) -> Callable[[int], nn.Module]:

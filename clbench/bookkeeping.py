@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,55 +17,24 @@ import torch
 from numpy.typing import NDArray
 
 from clbench.config import RunConfig
-from clbench.continual import Regime, score_matrix
+from clbench.continual import CaseRow, Regime, score_matrix
 from clbench.data.case import Case
 from clbench.data.nifti import RawCase
 from clbench.data.prepare import Prepared
 from clbench.device import device_name
-from clbench.errors import InputError, RunError
 from clbench.evaluate import Inference, evaluate, scored_tasks
+from clbench.failure import NotFiniteError, batch_cases, weights_are_finite
+from clbench.naming import Naming, salted
 from clbench.probe import DriftProbe
 from clbench.reporter import Reporter
+from clbench.resuming import Position, position_of, require_fit
 from clbench.runfolder import RunFolder, TrainRow
 from clbench.stopping import StopRequest
 from clbench.strategies.template import SegmentationStrategy, TrainingState, under
-from clbench.streams.stream import Stream
+from clbench.streams.stream import Stream, Task
 
 LOG_ROWS_PER_TASK = 250
 REPORT_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a run stands.
-
-    Attributes:
-        phase: ``start`` (nothing yet), ``training`` (inside task ``task``), ``trained`` or ``scored`` (after it).
-        task: the task meant, from 1; 0 at the start.
-        state: what training inside the task goes on from.
-    """
-
-    phase: str = "start"
-    task: int = 0
-    state: TrainingState | None = None
-
-    @property
-    def nothing_done(self) -> bool:
-        """Whether even the untrained network is still to be scored."""
-        return self.phase == "start"
-
-    @property
-    def tasks_scored(self) -> int:
-        """How many tasks are trained and scored."""
-        return self.task if self.phase in ("scored", "start") else self.task - 1
-
-    def trained(self, task: int) -> bool:
-        """Whether the training of a task is over."""
-        return task < self.task or (task == self.task and self.phase != "training")
-
-    def resume_in(self, task: int) -> TrainingState | None:
-        """The state to go on from inside a task, if the run stopped there."""
-        return self.state if self.phase == "training" and task == self.task else None
 
 
 @dataclass
@@ -116,32 +86,39 @@ class Bookkeeper:
         reporter: Reporter,
         regime: Regime,
         stop: StopRequest,
+        watch: NotFiniteError | None = None,
     ) -> None:
         self.config, self.stream, self.prepared, self.inference = config, stream, prepared, inference
         self.folder, self.reporter, self.regime = folder, reporter, regime
-        self.stop = stop
+        self.stop, self.watch = stop, watch
+        self.naming = salted() if config.anonymize else Naming()
         self.cost = Cost()
         self.probe = DriftProbe(stream, prepared, inference)
         self.device = device_name(inference.device)
         self._pending: list[tuple[int, dict[str, torch.Tensor], float]] = []
-        self._begun = self._stage_begun = self._reported = time.perf_counter()
+        self._begun = self._stage_begun = self._reported = self._saved = time.perf_counter()
 
     # Training.
 
     @contextmanager
-    def training(self, experience: Any) -> Iterator[None]:
-        """Time the training of an experience."""
+    def training(self, strategy: SegmentationStrategy, experience: Any, begun: TrainingState | None) -> Iterator[None]:
+        """Time the training of an experience, which may go on from a state."""
         self._stage_begun = time.perf_counter()
+        if self.watch is not None:
+            self._stop_before(experience.index, begun or TrainingState(0, strategy.save_state(optimizer=False).tensors))
         yield
         self._add_training_time(experience.index)
 
     def after_step(self, strategy: SegmentationStrategy) -> None:
-        """Log the step; report, check the loss and save a checkpoint when it is time."""
+        """Log the step; report, check the loss and save a checkpoint when it is time.
+
+        After the last step too, since what a strategy works out at the end of a task can take long.
+        """
         terms = {"loss": strategy.loss.detach(), **strategy.loss_terms}
         self._pending.append((strategy.step, terms, strategy.learning_rate_used))
         last = strategy.step == strategy.steps
-        due = (strategy.step % self.config.checkpoint_steps == 0 or self.stop.asked) and not last
         now = time.perf_counter()
+        due = strategy.step % self.config.checkpoint_steps == 0 or self.stop.asked or self._minutes_are_over(now)
         if last or due or now - self._reported > REPORT_SECONDS:
             self._reported = now
             self._flush(strategy)
@@ -149,6 +126,17 @@ class Bookkeeper:
             self._add_training_time(strategy.experience.index)
             self._save(strategy, "training", strategy.experience.index)
             self.stop.check()
+        if self.watch is not None and self.watch.step == strategy.step + 1:
+            self._stop_before(strategy.experience.index, strategy.save_state())
+
+    def _minutes_are_over(self, now: float) -> bool:
+        return now - self._saved >= 60 * self.config.checkpoint_minutes
+
+    def _stop_before(self, task: int, state: TrainingState) -> None:
+        """Keep the state before a step that is known to fail, and fail."""
+        failure = self.watch
+        if failure is not None and (task, state.step + 1) == (failure.task, failure.step):
+            raise failure.kept_in(self.folder.save_failure(state.tensors, failure.as_json() | {"device": self.device}))
 
     def after_training(self, strategy: SegmentationStrategy, experience: Any) -> None:
         """Count what the strategy keeps and save the trained task."""
@@ -175,7 +163,7 @@ class Bookkeeper:
         for step, terms, rate in self._pending:
             losses = {name: float(value) for name, value in terms.items()}
             if not all(math.isfinite(value) for value in losses.values()):
-                raise RunError(_not_finite(experience.name, step, losses))
+                raise self._failure(strategy, experience.index, step, losses)
             if step % every == 0 or step == steps:
                 rows.append(TrainRow(experience.index, step, losses, rate, time.perf_counter() - self._begun))
         self._pending.clear()
@@ -185,6 +173,13 @@ class Bookkeeper:
         self.reporter.step(
             experience.index, tasks, experience.name, strategy.step, steps, losses["loss"], strategy.learning_rate_used
         )
+
+    def _failure(
+        self, strategy: SegmentationStrategy, task: int, step: int, losses: Mapping[str, float]
+    ) -> NotFiniteError:
+        name = "all" if self.regime == "joint" else self.stream.tasks[task - 1].name
+        batch = [self.naming.case(case) for case in batch_cases(strategy, step)]
+        return NotFiniteError(task, name, step, losses, batch)
 
     def _add_training_time(self, task: int) -> None:
         now = time.perf_counter()
@@ -199,15 +194,7 @@ class Bookkeeper:
         after_task = len(self.stream.tasks) if self.regime == "joint" and trained else trained
         tasks = scored_tasks(self.stream, after_task, alone=self.regime == "single")
         self.reporter.stage(f"scoring {len(tasks)} tasks on whole volumes" if tasks else "nothing to score yet")
-        keep = self._keeper(after_task)
-        rows = []
-        for row in evaluate(
-            strategy.model, self.stream, self.prepared, self.inference, after_task=after_task, tasks=tasks, keep=keep
-        ):
-            rows.append(row)
-            self.stop.check()
-        if rows:
-            self.folder.write_cases(rows)
+        rows = self._score_cases(strategy, after_task, tasks)
         self._probe(strategy, trained)
         self.cost.add("evaluate", after_task, time.perf_counter() - begun)
         labels = [[self.stream.label_name(value) for value in task.labels] for task in self.stream.tasks]
@@ -216,6 +203,32 @@ class Bookkeeper:
         if trained:
             self._save(strategy, "scored", trained)
         self.stop.check()
+
+    def _score_cases(self, strategy: SegmentationStrategy, after_task: int, tasks: Sequence[Task]) -> list[CaseRow]:
+        """The rows of an evaluation. Those of whole cases are kept from time to time, and not worked out again."""
+        rows = [row for row in self.folder.cases() if row.after_task == after_task]
+        kept = len(rows)
+        known = self.naming.ids({row.case for row in rows}, [case.case_id for case in self.stream.cases])
+        found = evaluate(
+            *(strategy.model, self.stream, self.prepared, self.inference),
+            after_task=after_task,
+            tasks=tasks,
+            keep=self._keeper(after_task),
+            skip=set(known.values()),
+        )
+        for _, of_one_case in groupby(found, key=lambda row: row.case):
+            rows += [self._named(row) for row in of_one_case]
+            now = time.perf_counter()
+            if self.stop.asked or self._minutes_are_over(now):
+                self.folder.write_cases(rows)
+                kept, self._saved = len(rows), now
+            self.stop.check()
+        if len(rows) > kept:
+            self.folder.write_cases(rows)
+        return rows
+
+    def _named(self, row: CaseRow) -> CaseRow:
+        return replace(row, case=self.naming.case(row.case), patient=self.naming.patient(row.patient))
 
     def _probe(self, strategy: SegmentationStrategy, trained: int) -> None:
         """Keep the features of the task just learned; after the last one, write how far those of the others moved.
@@ -236,7 +249,7 @@ class Bookkeeper:
             return None
 
         def keep(case: Case, labels: NDArray[np.uint8], raw: RawCase, on_task: int) -> None:
-            self.folder.write_prediction(after_task, case.case_id, labels, raw.affine, on_task)
+            self.folder.write_prediction(after_task, self.naming.case(case.case_id), labels, raw.affine, on_task)
 
         return keep
 
@@ -244,54 +257,35 @@ class Bookkeeper:
 
     def restore(self, strategy: SegmentationStrategy, experiences: Sequence[Any]) -> Position:
         """Put the strategy where the last checkpoint left it and drop what was written after it."""
-        checkpoint = self.folder.load_checkpoint()
-        if checkpoint is None:
-            self.folder.truncate_train(0, 0)
-            return Position()
-        self._require_same_machine(checkpoint.state["device"])
-        phase, task, step = (checkpoint.state[name] for name in ("phase", "task", "step"))
-        state = TrainingState(step, checkpoint.tensors)
-        self.cost = Cost(checkpoint.state["cost"])
-        self.probe.kept = under(checkpoint.tensors, "drift/")
-        self.folder.truncate_train(task, step)
-        self.reporter.stage(
-            f"going on after step {step} of task {task}" if phase == "training" else f"going on after task {task}"
-        )
-        if phase != "training":
-            strategy.model = strategy.grown(strategy.model, experiences[task - 1])
-            strategy.load_state(state)
-        return Position(phase, task, state)
-
-    def _require_same_machine(self, before: str) -> None:
-        """Half a run with other rounding would have bytes that no command gives."""
-        if before != self.device:
-            raise InputError(
-                f"{self.folder.path} was begun on {before}, and this is {self.device}; "
-                "go on with the same --device and --threads, or remove that folder"
-            )
+        tasks = len(experiences)
+        position = position_of(self.folder.load_checkpoint(), tasks, self.device, self.folder.path)
+        task, state = position.task, position.state
+        self.cost = Cost(list(position.cost))
+        self.probe.kept = under(state.tensors, "drift/")
+        self.folder.truncate_train(task, state.step)
+        trained = position.tasks_trained
+        self.folder.truncate_cases(len(self.stream.tasks) if trained == tasks else trained)  # joint trains once
+        if not position.nothing_done:
+            experience = experiences[task - 1]
+            steps = len(experience.patches) // strategy.recipe.batch_size
+            require_fit(strategy, position, experience, steps, self.folder.path)
+            inside = position.phase == "training"
+            self.reporter.stage(f"going on after {f'step {state.step} of ' if inside else ''}task {task}")
+            if not inside:
+                strategy.model = strategy.grown(strategy.model, experience)
+                strategy.load_state(state)
+        return position
 
     def _save(self, strategy: SegmentationStrategy, phase: str, task: int) -> None:
-        _require_finite(strategy, phase, task)
+        if not weights_are_finite(strategy):
+            raise self._failure(strategy, task, strategy.step, {})
         state = strategy.save_state(optimizer=phase == "training")
         position = {"phase": phase, "task": task, "step": state.step, "device": self.device}
         tensors = state.tensors | {f"drift/{name}": value for name, value in self.probe.kept.items()}
         self.folder.save_checkpoint(tensors, {**position, "cost": self.cost.stages})
+        self._saved = time.perf_counter()
 
     def finish(self) -> None:
         """Write the cost and the summary."""
         self.folder.write_cost(self.cost.as_json())
         self.folder.finish()
-
-
-def _require_finite(strategy: SegmentationStrategy, phase: str, task: int) -> None:
-    """A network with NaN weights calls everything background: a failed run, never a score of 0."""
-    if not all(bool(torch.isfinite(parameter).all()) for parameter in strategy.model.parameters()):
-        raise RunError(
-            f"weights are not finite in task {task} ({phase}, step {strategy.step}); "
-            "lower training.learning_rate or the strategy's weight"
-        )
-
-
-def _not_finite(task: str, step: int, losses: Mapping[str, float]) -> str:
-    terms = ", ".join(f"{name} {value:g}" for name, value in losses.items())
-    return f"the loss is not finite in task {task} at step {step} ({terms}); lower training.learning_rate or the weight"

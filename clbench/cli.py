@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.errors import InputError, RunError
+from clbench.errors import InputError, RunError, one_line
 
 if TYPE_CHECKING:
     from clbench.config import RunConfig
@@ -65,10 +65,10 @@ def check(stream: str, data: DataRoot = None, phantom: Phantom = False) -> None:
 
     from clbench.console import show_check
     from clbench.data.check import inspect_cases
-    from clbench.streams.load import load_stream
+    from clbench.streams.load import cache_root, load_stream
 
     loaded = load_stream(stream, data=data, phantom=phantom)
-    findings = inspect_cases(loaded.cases)
+    findings = inspect_cases(loaded.cases, cache=cache_root())
     show_check(Console(), loaded, findings)
     if findings.problems:
         raise typer.Exit(FAILURE)
@@ -95,11 +95,19 @@ def run(
     ] = None,
     threads: Annotated[int, typer.Option(help="processor threads; 0 lets torch decide")] = 0,
     predictions: Annotated[str, typer.Option(help="which label maps to keep: final, all or none")] = "final",
+    exclude_bad: Annotated[
+        bool, typer.Option("--exclude-bad", help="leave faulty cases out instead of refusing")
+    ] = False,
+    anonymize: Annotated[
+        bool, typer.Option("--anonymize", help="name cases and patients by salted hashes in what is written")
+    ] = False,
     network: Annotated[
         str | None, typer.Option(help="see: clbench list networks (default: the strategy's own, else unet)")
     ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16")] = "auto",
     compile_: Annotated[bool, typer.Option("--compile", help="train through torch.compile; pays on GPUs")] = False,
+    checkpoint_steps: Annotated[int, typer.Option(help="most training steps between checkpoints")] = 250,
+    checkpoint_minutes: Annotated[float, typer.Option(help="most minutes between checkpoints")] = 10.0,
 ) -> None:
     """Train one strategy through one stream and score every task after every task."""
     from clbench.config import make_config
@@ -107,7 +115,8 @@ def run(
     config = make_config(
         stream=stream, order=order, strategy=strategy, seed=seed, preset=preset, data=data, phantom=phantom,
         device=device, settings=settings or [], out=out, workers=workers, threads=threads, predictions=predictions,
-        network=network, precision=precision, compile=compile_,
+        network=network, precision=precision, checkpoint_steps=checkpoint_steps, checkpoint_minutes=checkpoint_minutes,
+        compile=compile_, exclude_bad=exclude_bad, anonymize=anonymize,
     )  # fmt: skip
     _run(config)
 
@@ -286,7 +295,7 @@ def verify(
     for folder, result in found.items():
         typer.echo(f"{'differs' if result.differences else 'verified'}  {folder}")
         for line in (*result.differences, *(f"not checked: {what}" for what in result.unchecked)):
-            typer.echo(f"  {line}")
+            typer.echo(f"  {one_line(str(line))}")
     odd = compare(find_runs(*paths)[0], wanted) if expected else []
     for line in odd:
         typer.echo(f"not as expected: {line}")
@@ -298,7 +307,7 @@ def verify(
 
 def _say(text: str) -> None:
     """One line on standard error."""
-    typer.echo(f"clbench: {' '.join(text.split())}", err=True)
+    typer.echo(f"clbench: {one_line(text)}", err=True)
 
 
 def execute(arguments: list[str], *, debug: bool = False) -> int:
@@ -313,10 +322,15 @@ def execute(arguments: list[str], *, debug: bool = False) -> int:
     """
     try:
         return int(app(arguments or ["--help"], prog_name="clbench", standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):  # in a command or phase that keeps nothing half done
+        _say("stopped")
+        return INTERRUPTED
     except Exception as error:
         if debug:
             traceback.print_exc()
         code, text = _explain(error)
+        for line in str(error).split("\n")[:-1] if isinstance(error, InputError) else ():
+            _say(line)  # one line for each problem of the data
         _say(text)
         return code
 
@@ -326,9 +340,12 @@ def _explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, typer.TyperException):
         return error.exit_code, error.format_message()
     if isinstance(error, InputError):
-        return INPUT_ERROR, str(error)
+        return INPUT_ERROR, str(error).rpartition("\n")[2]
     if isinstance(error, RunError):
         return FAILURE, str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return FAILURE, f"{where}{error.strerror}; mend that, then give the same command again"
     name = type(error).__name__
     return FAILURE, f"{f'{name}: {error}' if str(error) else name} (--debug shows where)"
 

@@ -88,7 +88,10 @@ class RunConfig(BaseModel):
             of the result's identity.
         threads: processor threads of torch; 0 leaves them to torch. Other values can move results by float noise.
         predictions: which label maps to keep.
-        checkpoint_steps: training steps between checkpoints; not part of the result's identity.
+        exclude_bad: leave faulty cases out instead of refusing the data; the fingerprint of the data tells.
+        anonymize: name cases and patients by salted hashes in everything that is written.
+        checkpoint_steps: most training steps between checkpoints; not part of the result's identity.
+        checkpoint_minutes: most minutes between checkpoints, in evaluations too; not part of the result's identity.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,7 +113,10 @@ class RunConfig(BaseModel):
     workers: int | None = Field(default=None, ge=0)
     threads: int = Field(default=0, ge=0)
     predictions: Literal["final", "all", "none"] = "final"
+    exclude_bad: bool = False
+    anonymize: bool = False
     checkpoint_steps: int = Field(default=250, ge=1)
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
 
     def training_for(self, dims: int) -> Training:
         """The preset's values for 2-D or 3-D networks with the user's overrides applied.

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clbench.errors import one_line
 from clbench.streams.stream import SPLITS, Stream
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def show_check(console: Console, stream: Stream, findings: Findings) -> None:
         return
     console.print(f"problems: {len(findings.problems)}", style="bold", **_AS_IS)
     for problem in findings.problems:
-        console.print(f"{problem.file}: {problem.what}", **_AS_IS)
+        console.print(one_line(f"{problem.file}: {problem.what}"), **_AS_IS)
 
 
 def trap_rows(traps: Sequence[Trap]) -> list[list[str]]:

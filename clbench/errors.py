@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
+
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+"""Errors of a disk that is full or fails, which no other path or option would mend."""
 
 
 class InputError(ValueError):
@@ -12,6 +20,57 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """A failure that is not the user's mistake, such as a loss that became NaN. Exit code 1."""
+
+
+class CacheError(InputError):
+    """The cache folder cannot be written, so that no case can be prepared."""
+
+
+class DiskError(RunError):
+    """A disk that is full or fails. What was there before is still there, and the same command goes on from it."""
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Tell in one line what could not be written in the block, and how to go on.
+
+    Args:
+        path: the file or folder that the block writes.
+
+    Raises:
+        DiskError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, error) from None
+
+
+def disk_error(path: Path | str, error: Exception) -> DiskError:
+    """The error for something that could not be written.
+
+    Args:
+        path: what was being written.
+        error: an OSError, or another one whose text ends in ``(os error 28)``, as libraries in Rust say it.
+    """
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+    reason = os.strerror(number) if number else str(error)
+    mend = "make room" if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "mend that"
+    return DiskError(f"cannot write {path}: {reason}; {mend}, then give the same command again: it goes on from there")
+
+
+def cache_error(folder: Path, error: OSError) -> CacheError | DiskError:
+    """The error for a cache folder that cannot be written: a wrong folder, or a disk that is full or fails."""
+    if error.errno in DISK_FAULTS:
+        return disk_error(f"the cache {folder}", error)
+    reason = error.strerror or error
+    return CacheError(f"cannot write the cache {folder}: {reason}; set CLBENCH_CACHE to another folder")
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters, which could steer a terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

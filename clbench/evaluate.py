@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from clbench.data.case import Case
 from clbench.data.nifti import RawCase, read_case
 from clbench.data.plan import Plan
 from clbench.data.prepare import Prepared
+from clbench.errors import RunError
 from clbench.metrics import score_case
 from clbench.networks.identity import TaskAware, select_task
 from clbench.streams.stream import Stream, Task
@@ -103,6 +104,7 @@ def evaluate(
     after_task: int,
     tasks: Sequence[Task],
     keep: Keep | None = None,
+    skip: Collection[str] = (),
 ) -> Iterator[CaseRow]:
     """Score a network on the validation and test cases of some tasks.
 
@@ -118,14 +120,18 @@ def evaluate(
         tasks: from ``scored_tasks``.
         keep: called with every test case's label map on the native grid, and the task (from 1) that it is for, or 0
             where it is for all tasks of the case.
+        skip: ids of cases that are left out, since their rows are known.
+
+    Raises:
+        RunError: the network gives NaN or infinite scores.
 
     Yields:
-        One row per task, case, label and metric, in no particular order.
+        One row per task, case, label and metric; all rows of a case follow each other.
     """
     wanted: dict[str, list[tuple[Task, str]]] = {}
     for task in tasks:
         for split in SCORED_SPLITS:
-            for case in task.split(split):
+            for case in (case for case in task.split(split) if case.case_id not in skip):
                 wanted.setdefault(case.case_id, []).append((task, split))
     was_training = network.training
     network.eval()
@@ -134,7 +140,12 @@ def evaluate(
         raw = read_case(item.case)
         for group in _told_alike(network, places):
             select_task(network, group[0][0].index)
-            prediction = item.geometry.to_native(inference.scores(network, item.image)).astype(np.uint8)
+            scores = inference.scores(network, item.image)
+            if not np.isfinite(scores.sum(dtype=np.float64)):  # the largest of NaNs would be a label like any other
+                raise RunError(
+                    f"class scores of case {case_id} are not finite after task {after_task}; try --precision float32"
+                )
+            prediction = item.geometry.to_native(scores).astype(np.uint8)
             if keep is not None and any(split == "test" for _, split in group):
                 keep(item.case, prediction, raw, 0 if len(group) == len(places) else group[0][0].index)
             for task, split in group:

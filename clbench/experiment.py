@@ -13,6 +13,8 @@ from clbench.data.nifti import channel_count
 from clbench.data.prepare import Prepared, prepare_cases
 from clbench.device import device_name, resolve_device, use_deterministic_kernels, use_threads, workers_for
 from clbench.evaluate import Inference
+from clbench.failure import NotFiniteError
+from clbench.naming import Naming, salted
 from clbench.provenance import collect
 from clbench.reporter import Reporter, SilentReporter
 from clbench.runfolder import RunFolder, read_run
@@ -20,6 +22,7 @@ from clbench.stopping import StopRequest, stop_at_once_on_signals, stop_on_signa
 from clbench.strategies.compose import build_plugins, parse_strategy, regime_of
 from clbench.streams.benchmark import Sampling, make_benchmark, require_labels
 from clbench.streams.load import cache_root, load_stream
+from clbench.streams.soundness import sound_stream
 from clbench.streams.stream import Stream
 
 PREDICTIONS = ("none", "final", "all")
@@ -57,8 +60,11 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     use_deterministic_kernels(device)
     reporter.stage(f"reading the data of {config.stream}")
     stream = load_stream(config.stream, data=config.data, phantom=config.phantom, order=config.order)
+    stream = sound_stream(stream, cache_root(), exclude_bad=config.exclude_bad)
+    for case_id, reason in stream.excluded.items():
+        reporter.warn(f"case {case_id} is left out: {reason}")
     experiment = resolve(config, stream, device)
-    identity = _identity(experiment, stream)
+    identity = _identity(experiment, stream, salted() if config.anonymize else Naming())
     path, status = RunFolder.look(config.out, **identity)
     if status == "complete":
         _tell_of_predictions(path, config.predictions, reporter)
@@ -68,7 +74,12 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     with _open(config, identity, device_name(device)) as folder:
         if folder.status != "complete":  # another process may have been faster
             with stop_on_signals() as stop:
-                _carry_out(config, experiment, stream, prepared, folder, reporter, stop)
+                parts = (config, experiment, stream, prepared, folder, reporter, stop)
+                try:
+                    _carry_out(*parts)
+                except NotFiniteError as failure:
+                    reporter.stage(f"going back to keep the state before step {failure.step} of task {failure.task}")
+                    _carry_out(*parts, watch=failure)
         return folder.path
 
 
@@ -96,14 +107,14 @@ def _prepare(config: RunConfig, experiment: Experiment, stream: Stream, reporter
     return prepared
 
 
-def _identity(experiment: Experiment, stream: Stream) -> dict[str, Any]:
+def _identity(experiment: Experiment, stream: Stream, naming: Naming) -> dict[str, Any]:
     """What tells one run folder from another."""
     return {
         "strategy": experiment.strategy,
         "seed": experiment.seed,
         "config_resolved": experiment.model_dump(mode="json"),
         "config_hash": experiment.hash,
-        "stream": stream_record(stream),
+        "stream": stream_record(stream, naming),
     }
 
 
@@ -126,6 +137,7 @@ def _carry_out(
     folder: RunFolder,
     reporter: Reporter,
     stop: StopRequest,
+    watch: NotFiniteError | None = None,
 ) -> None:
     device = resolve_device(config.device)
     plan, training = stream.plan(config.preset), experiment.training
@@ -134,7 +146,7 @@ def _carry_out(
     experiences = make_benchmark(stream, prepared, sampling, joint=regime == "joint").train_stream
     inference = Inference(plan, training.overlap, device, experiment.precision)
     channels = prepared[stream.cases[0].case_id].image.shape[0]
-    books = Bookkeeper(config, stream, prepared, inference, folder, reporter, regime, stop)
+    books = Bookkeeper(config, stream, prepared, inference, folder, reporter, regime, stop, watch)
     strategy = build_strategy(
         experiment,
         network_factory(experiment, stream, plan, channels),
@@ -148,8 +160,9 @@ def _carry_out(
         books.score(strategy, 0)
     for experience in experiences[position.tasks_scored :]:
         if not position.trained(experience.index):
-            with books.training(experience):
-                strategy.train_task(experience, position.resume_in(experience.index))
+            begun = position.resume_in(experience.index)
+            with books.training(strategy, experience, begun):
+                strategy.train_task(experience, begun)
             books.after_training(strategy, experience)
         books.score(strategy, experience.index)
     books.finish()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from clbench.errors import one_line
 from clbench.reporter import Reporter
 
 Clock = Callable[[], float]
@@ -81,7 +82,7 @@ class PlainReporter:
         self._said_at = -math.inf
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
     def stage(self, text: str) -> None:
         """One line per stage."""
@@ -132,8 +133,8 @@ class BarReporter:
 
     def stage(self, text: str) -> None:
         """Name the stage in front of the bar."""
-        self._only_stage = text
-        self._update(text)
+        self._only_stage = one_line(text)
+        self._update(self._only_stage)
 
     def step(self, task: int, tasks: int, name: str, step: int, steps: int, loss: float | None, lr: float) -> None:
         """Move the bar."""
@@ -150,7 +151,7 @@ class BarReporter:
 
     def warn(self, text: str) -> None:
         """Leave the warning above the bar."""
-        self._console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+        self._console.print(f"warning: {one_line(text)}", style="yellow", markup=False, highlight=False)
 
     def done(self) -> None:
         """Take the bar away; a run that had nothing to do leaves its last stage, which says so."""

@@ -12,7 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-_ABSOLUTE = re.compile(r"^(~|/|[A-Za-z]:[\\/]|\\\\)")
+_ABSOLUTE = re.compile(r"^(~|/|[A-Za-z]:[\\/]|\\\\|[A-Za-z]+://)|(^|[\\/])\.\.([\\/]|$)")
 
 
 def collect(device: str, argv: Sequence[str] | None = None) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def without_path(argument: str) -> str:
-    """A command-line argument with an absolute path, also behind ``=``, reduced to its last component."""
+    """A command-line argument with an absolute path or one through ``..``, also behind ``=``, cut to its last part."""
     option, equals, value = argument.partition("=")
     if equals and not _ABSOLUTE.match(option):
         return f"{option}={without_path(value)}"

@@ -42,15 +42,20 @@ def raw_data(run: Run, data_root: Path | None = None, card: str = "") -> RawData
     """
     from clbench.data.fingerprint import fingerprint
     from clbench.data.nifti import read_case
+    from clbench.naming import naming_of
     from clbench.streams.key import parse_key
     from clbench.streams.load import load_stream
+    from clbench.streams.soundness import without_cases
 
     key = parse_key(run.stream.key)
     name = _stream_name(run, f"{key.name}@{key.version}", card)
+    naming = naming_of(run.stream.anonymized)
     stream = load_stream(name, data=data_root, phantom=key.phantom, order=key.order or None)
-    cases = {case.case_id: case for case in stream.cases}
+    left_out = naming.ids(run.stream.excluded, [case.case_id for case in stream.cases])
+    stream = without_cases(stream, {case_id: run.stream.excluded[name] for name, case_id in left_out.items()})
+    cases = {naming.case(case.case_id): case for case in stream.cases}
     names = tuple(task.name for task in stream.tasks)
-    return RawData(fingerprint(stream.cases), names, lambda case_id: read_case(cases[case_id]))
+    return RawData(fingerprint(stream.cases, stream.excluded), names, lambda case_id: read_case(cases[case_id]))
 
 
 def _stream_name(run: Run, version: str, card: str) -> str:

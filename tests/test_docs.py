@@ -147,7 +147,7 @@ def test_every_shift_is_explained():
 
 def test_every_trap_is_explained():
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "clbench" / "data").rglob("*.py")]
-    made = {kind for text in sources for kind in re.findall(r"\bTrap\(\s*\"([a-z0-9-]+)\"", text)}
+    made = {kind for text in sources for kind in re.findall(r"\b(?:Trap|Oddity)\(\s*\"([a-z0-9-]+)\"", text)}
     check = (ROOT / "clbench" / "data" / "check.py").read_text(encoding="utf-8")
     made |= set(re.findall(r"^        \"([a-z0-9-]+)\": ", check, flags=re.MULTILINE))
     assert {trap.kind for traps in KNOWN_TRAPS.values() for trap in traps} == made

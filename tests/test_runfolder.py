@@ -407,6 +407,17 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(folder, tensor
     assert folder.load_checkpoint().state == {"step": 3}
 
 
+def test_a_run_killed_before_it_removed_an_old_checkpoint_ends_with_one(folder, tensors, monkeypatch):
+    folder.write_cases(case_rows())
+    with monkeypatch.context() as patch:
+        patch.setattr("clbench.runfolder.checkpoint._remove_all_but", lambda _: None)
+        for step in range(3):
+            folder.save_checkpoint(tensors, {"step": step})
+    folder.finish()
+    assert folder.load_checkpoint().state == {"step": 2}
+    assert len(list((folder.path / "checkpoints").iterdir())) == 1
+
+
 def test_a_checkpoint_that_was_being_written_is_ignored(tmp_path, tensors):
     with open_folder(tmp_path) as folder:
         folder.save_checkpoint(tensors, {"step": 1})

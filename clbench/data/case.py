@@ -27,6 +27,7 @@ class Case:
             RAS+ order and direction by its own header; None keeps the whole volume as the file orders it. Every
             labeled voxel must lie inside.
         mask_from_minimum: the mask's smallest value is its background and is subtracted first.
+        may_be_empty: whether a mask without any label is no fault.
     """
 
     case_id: str
@@ -39,6 +40,7 @@ class Case:
     shift: str = ""
     crop: tuple[tuple[int, int], tuple[int, int], tuple[int, int]] | None = None
     mask_from_minimum: bool = False
+    may_be_empty: bool = False
 
     def reading(self) -> dict[str, Any]:
         """How the files are read beyond what every layout needs, JSON-able: only what differs from the default."""

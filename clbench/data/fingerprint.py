@@ -32,16 +32,20 @@ def _digest(path: Path, size: int, changed_ns: int, inode: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(cases: Iterable[Case]) -> str:
+def fingerprint(cases: Iterable[Case], excluded: Iterable[str] = ()) -> str:
     """SHA-256 (64 hex digits) of the cases' ids, file bytes, label map and whatever else decides how they are read.
 
     Independent of the order of the cases and of where their files lie. Cases with the same id and content count
     once, so that a stream that shows the same cases in several tasks has the fingerprint of its cases.
 
+    Args:
+        cases: those that are used.
+        excluded: ids of those that were left out; without any, fingerprints are as they always were.
+
     Raises:
         InputError: a file cannot be read.
     """
-    entries = {_entry(case) for case in cases}
+    entries = {_entry(case) for case in cases} | {json.dumps(["excluded", case_id]) for case_id in excluded}
     return hashlib.sha256("\n".join(sorted(entries)).encode()).hexdigest()
 
 

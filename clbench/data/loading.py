@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import threading
 from collections.abc import Iterable, Iterator, Sized
 from typing import Any, Protocol
@@ -98,6 +100,25 @@ def _draw(batches: Iterable[Batch], waiting: queue.Queue[tuple[str, Any]], left:
         waiting.put(("error", error))
 
 
+def leave_signals_to_the_parent(_: int) -> None:
+    """Keep a loader process working when Ctrl+C or a scheduler's SIGTERM reaches all processes of a run.
+
+    The parent then finishes its step, saves and stops, which ends its loaders, too. Without this they would end first,
+    and the parent with them, in the middle of a step.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS, where a SIGTERM to all processes still ends the loaders
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """Wait for the SIGTERM by which the parent ends its loaders; one from anybody else is for the parent to answer."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
 def load(batches: Batches, workers: int, device: torch.device) -> Iterable[Batch]:
     """Batches in order, as fast as the device can take them; their content does not depend on how.
 
@@ -117,6 +138,7 @@ def load(batches: Batches, workers: int, device: torch.device) -> Iterable[Batch
         num_workers=workers,
         pin_memory=on_gpu,
         generator=torch.Generator(),  # or the loader would draw its base seed from the global stream
+        worker_init_fn=leave_signals_to_the_parent,
     )
     free_core = on_gpu or torch.get_num_threads() < usable_cores()
     return loader if workers or not free_core else DrawnAhead(loader)

@@ -12,7 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.minc1 import MincError
 from numpy.typing import NDArray
 
-from clbench.data.nifti_file import MAX_VOXELS, Decoded
+from clbench.data.nifti_file import GZIP_MAX_RATIO, MAX_VOXELS, Decoded, require_memory
 from clbench.errors import InputError
 
 SUFFIX = ".mnc"
@@ -34,6 +34,10 @@ def decode_minc(path: Path) -> Decoded:
     """
     try:
         image = nibabel.load(path)
+        claimed = prod(image.shape) * np.dtype(image.header.get_data_dtype()).itemsize
+        if claimed > path.stat().st_size * GZIP_MAX_RATIO:
+            raise ValueError(f"its header promises {claimed} bytes")
+        require_memory(path, claimed)
         array, affine = np.asarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
         zooms = [float(size) for size in image.header.get_zooms()]
         stored = np.dtype(image.header.get_data_dtype())
@@ -41,6 +45,8 @@ def decode_minc(path: Path) -> Decoded:
         raise InputError(f"{path}: no such file; copy or download it again") from None
     except ImportError:
         raise InputError(f"{path}: is MINC 2; install h5py to read it, or convert it to MINC 1") from None
+    except InputError:
+        raise
     except (*_DAMAGED, *_TOO_LARGE) as error:  # nibabel trusts the file; what it raises depends on where it breaks
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: no readable MINC file ({reason}); copy or download it again") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from clbench.errors import InputError
 
 MAX_VOXELS = 2**31
 GZIP_MAX_RATIO = 1032  # the densest that deflate can pack
+MOST_TRAILING = 2**20  # bytes after the last voxel; a bomb goes on for ever
+MEMORY_SHARE = 0.25  # of the machine's memory for one file as it is stored; it is held as float32, too
 _HEADER_BYTES = {Nifti1Header: 348, Nifti2Header: 540}
 _ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 _MM_PER_UNIT = {1: 1e3, 3: 1e-3}  # meter and micron in the header's code; anything else is mm
@@ -60,6 +63,8 @@ def decode(path: Path) -> Decoded:
         if end > path.stat().st_size * (GZIP_MAX_RATIO if zipped else 1):
             raise InputError(f"{path}: truncated, its header promises {end} bytes; copy or download it again")
         content = bytes(start) + _read_to_end(stream, end - start)
+        if len(content) > end:
+            raise InputError(f"{path}: goes on behind its last voxel; it is damaged, copy or download it again")
         if len(content) < end:
             raise InputError(f"{path}: truncated at {len(content)} of {end} bytes; copy or download it again")
         affine, spacing_mm = _geometry(path, header)
@@ -113,15 +118,33 @@ def _image_end(path: Path, header: Any) -> int:
     if not _HEADER_BYTES[type(header)] <= offset <= MAX_VOXELS:
         raise InputError(f"{path}: header claims that voxels start at byte {offset:g}; it is damaged")
     voxels: int = prod(shape)
-    return int(offset) + voxels * int(dtype.itemsize)
+    end = int(offset) + voxels * int(dtype.itemsize)
+    require_memory(path, end)
+    return end
+
+
+def require_memory(path: Path, size: int) -> None:
+    """Refuse a file before it fills the memory of the machine.
+
+    Raises:
+        InputError: it needs more bytes than a quarter of the memory.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > MEMORY_SHARE * memory:
+        raise InputError(
+            f"{path}: header claims {size / 2**30:.1f} GiB, too much for {memory / 2**30:.0f} GiB of memory; "
+            "if it is not damaged, split it or use a machine with more"
+        )
 
 
 def _read_to_end(stream: BinaryIO | gzip.GzipFile, size: int) -> bytes:
-    """The next ``size`` bytes; the rest is read too, since gzip checks its checksum at the end only."""
+    """The next ``size`` bytes; the rest is read too, since gzip checks its checksum at the end only.
+
+    One byte too many comes back when more than ``MOST_TRAILING`` bytes follow.
+    """
     content = stream.read(max(size, 0))
-    while stream.read(2**20):
-        pass
-    return content
+    rest = len(stream.read(MOST_TRAILING)) if len(content) == size else 0
+    return content + b"\0" if rest == MOST_TRAILING and stream.read(1) else content
 
 
 def _geometry(path: Path, header: Any) -> tuple[NDArray[np.float64], tuple[float, float, float]]:

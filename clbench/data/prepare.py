@@ -23,15 +23,11 @@ from clbench.data.fingerprint import file_sha256
 from clbench.data.geometry import Geometry, Grid, make_geometry, ras_axes, reorder, restore
 from clbench.data.nifti import RawCase, read_case
 from clbench.data.shifts import apply_shift
-from clbench.errors import InputError, RunError
+from clbench.errors import CacheError, InputError, RunError, cache_error
 
 FORMAT = 1  # raise it whenever the same raw bytes and settings would be prepared differently, shifts included
 MOST_FOREGROUND = 10_000
 OPEN_MAPS = 256  # a map keeps a file handle, and systems allow about a thousand
-
-
-class CacheError(InputError):
-    """The cache folder cannot be written, so that no case can be prepared."""
 
 
 @dataclass(frozen=True)
@@ -213,10 +209,7 @@ def _store(folder: Path, geometry: Geometry, arrays: Mapping[str, NDArray[Any]])
         (temporary / "meta.json").write_text(meta + "\n", encoding="utf-8")
         _publish(temporary, folder)
     except OSError as error:
-        reason = error.strerror or error
-        raise CacheError(
-            f"cannot write the cache {folder.parent}: {reason}; set CLBENCH_CACHE to another folder"
-        ) from None
+        raise cache_error(folder.parent, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

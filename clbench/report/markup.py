@@ -20,6 +20,7 @@ _TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # some spreadsheets take the wide ones for the narrow
 NOTE = "Mean over seeds ± sample standard deviation; seconds are those of the machine that ran it."
 
 
@@ -47,7 +48,7 @@ def escape_tex(text: str) -> str:
 def escape_csv(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
     line = one_line(text)
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+    return f"'{line}" if line.startswith(_FORMULA) else line
 
 
 def escape_html(text: str) -> str:

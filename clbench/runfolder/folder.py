@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from clbench.continual import CaseRow, Regime
 from clbench.drift import DriftRow
-from clbench.errors import InputError
+from clbench.errors import DISK_FAULTS, InputError, disk_error, writing
 from clbench.runfolder import checkpoint, files, lock, summary, tables
 from clbench.runfolder.reading import SCHEMA_VERSION, prediction_path, read_run
 from clbench.runfolder.records import StreamRecord
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Status = Literal["new", "incomplete", "complete"]
+
+FAILURE = "failure"
+"""Folder of what a step with a loss that is not finite left behind."""
 
 _STRATEGY = re.compile(r"[A-Za-z0-9_-]+(\+[A-Za-z0-9_-]+)*")
 
@@ -72,7 +76,7 @@ class RunFolder:
 
         Raises:
             InputError: the folder holds another run, or cannot be made.
-            RunError: another process is writing it.
+            RunError: another process is writing it, or the disk is full or fails.
         """
         path, status = cls.look(
             out,
@@ -92,11 +96,14 @@ class RunFolder:
             "stream": stream.to_json(),
         }
         _make(path)
-        lock.acquire(path)
+        with writing(path):
+            lock.acquire(path)
         try:
-            return cls(path, _open(path, content, stream))
+            with writing(path):
+                return cls(path, _open(path, content, stream))
         except BaseException:
-            lock.release(path)
+            with suppress(OSError):  # of a disk that fails; the lock of a dead process does not bind
+                lock.release(path)
             raise
 
     @staticmethod
@@ -128,7 +135,8 @@ class RunFolder:
 
     def close(self) -> None:
         """Free the lock; the run can be resumed or read."""
-        lock.release(self.path)
+        with writing(self.path):
+            lock.release(self.path)
 
     def write_cases(self, rows: Sequence[CaseRow]) -> None:
         """Add rows to ``cases.csv``; they replace all earlier rows of the same ``after_task``.
@@ -140,7 +148,14 @@ class RunFolder:
         """
         again = {row.after_task for row in rows}
         kept = [row for row in self.cases() if row.after_task not in again]
-        files.write_bytes(self.path / "cases.csv", tables.case_text([*kept, *rows]).encode())
+        self._rewrite_cases([*kept, *rows])
+
+    def truncate_cases(self, after_task: int) -> None:
+        """Drop the rows of evaluations after more than ``after_task`` tasks: their network is trained again."""
+        rows = self.cases()
+        kept = [row for row in rows if row.after_task <= after_task]
+        if len(kept) < len(rows):
+            self._rewrite_cases(kept)
 
     def cases(self) -> list[CaseRow]:
         """The rows written so far."""
@@ -157,7 +172,7 @@ class RunFolder:
             self._terms = (*terms, *new)
             self._rewrite_train([*earlier, *rows])
             return
-        with path.open("a", encoding="utf-8", newline="") as stream:
+        with writing(path), path.open("a", encoding="utf-8", newline="") as stream:
             stream.write(tables.train_text(rows, terms, header=False))
 
     def truncate_train(self, task: int, step: int) -> None:
@@ -170,11 +185,13 @@ class RunFolder:
 
     def write_drift(self, rows: Sequence[DriftRow]) -> None:
         """Write ``drift.csv``; no rows say that drift means nothing for this run."""
-        files.write_bytes(self.path / "drift.csv", tables.drift_text(rows).encode())
+        with writing(self.path / "drift.csv"):
+            files.write_bytes(self.path / "drift.csv", tables.drift_text(rows).encode())
 
     def write_cost(self, cost: Mapping[str, Any]) -> None:
         """Write ``cost.json``: seconds and peak memory per stage, parameters, stored bytes, replayed fraction."""
-        files.write_json(self.path / "cost.json", cost)
+        with writing(self.path / "cost.json"):
+            files.write_json(self.path / "cost.json", cost)
 
     def write_prediction(
         self, after_task: int, case_id: str, labels: NDArray[np.uint8], affine: NDArray[np.float64], on_task: int = 0
@@ -191,11 +208,12 @@ class RunFolder:
         import nibabel
 
         path = prediction_path(self.path, after_task, case_id, on_task)
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=content, mtime=0) as stream:
             stream.write(nibabel.Nifti1Image(np.asarray(labels, dtype=np.uint8), affine).to_bytes())
-        files.write_bytes(path, content.getvalue())
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write_bytes(path, content.getvalue())
 
     def save_checkpoint(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Keep what a resume needs; ``checkpoint.save`` says how.
@@ -203,12 +221,18 @@ class RunFolder:
         The training log reaches the disk first, so that it covers every step the checkpoint has.
         """
         if (self.path / "train.csv").exists():
-            files.sync(self.path / "train.csv")
+            with writing(self.path / "train.csv"):
+                files.sync(self.path / "train.csv")
         checkpoint.save(self.path / "checkpoints", tensors, state)
 
     def load_checkpoint(self) -> checkpoint.Checkpoint | None:
         """The last whole checkpoint, or None; ``checkpoint.load`` says more."""
         return checkpoint.load(self.path / "checkpoints")
+
+    def save_failure(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
+        """Keep what is needed to see a failed step again, as a checkpoint under ``failure/``; gives that folder."""
+        checkpoint.save(self.path / FAILURE, tensors, state)
+        return self.path / FAILURE
 
     def finish(self) -> Path:
         """Write ``summary.json`` from the other files, which makes the run complete, and free the lock.
@@ -219,12 +243,16 @@ class RunFolder:
         Raises:
             InputError: there are no case rows.
         """
-        _remove_partial(self.path)
+        with writing(self.path):
+            _remove_partial(self.path)
+            checkpoint.keep_newest(self.path / "checkpoints")
+            shutil.rmtree(self.path / FAILURE, ignore_errors=True)  # of a command before, with other software
         run = read_run(self.path)
         if not run.rows:
             raise InputError(f"{self.path} has no scores yet; a run is complete only after an evaluation")
-        content = summary.summarize(run.stream, run.regime, run.rows, summary.hash_files(self.path), run.drift)
-        files.write_json(self.path / summary.FILE_NAME, content)
+        with writing(self.path / summary.FILE_NAME):
+            content = summary.summarize(run.stream, run.regime, run.rows, summary.hash_files(self.path), run.drift)
+            files.write_json(self.path / summary.FILE_NAME, content)
         self.status = "complete"
         self.close()
         return self.path / summary.FILE_NAME
@@ -238,7 +266,12 @@ class RunFolder:
 
     def _rewrite_train(self, rows: Sequence[tables.TrainRow]) -> None:
         text = tables.train_text(rows, self._known_terms(), header=True)
-        files.write_bytes(self.path / "train.csv", text.encode())
+        with writing(self.path / "train.csv"):
+            files.write_bytes(self.path / "train.csv", text.encode())
+
+    def _rewrite_cases(self, rows: Sequence[CaseRow]) -> None:
+        with writing(self.path / "cases.csv"):
+            files.write_bytes(self.path / "cases.csv", tables.case_text(rows).encode())
 
 
 def run_path(out: Path, stream_key: str, strategy: str, seed: int, config_hash: str) -> Path:
@@ -262,6 +295,8 @@ def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in DISK_FAULTS:
+            raise disk_error(path, error) from None
         raise InputError(f"cannot make {path}: {error.strerror}; choose another --out") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to {path}; choose another --out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,13 +184,17 @@ def read_prediction(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
     Raises:
         InputError: missing or damaged.
     """
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
+    from clbench.data.nifti_file import decode
 
+    if path.is_symlink():
+        raise InputError(f"{path} is damaged: a link, and a run folder holds only files of its own")
     try:
-        return np.asarray(nibabel.load(path).dataobj, dtype=np.uint8)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
+        array = decode(path).array
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {str(error).removeprefix(f'{path}: ')}") from None
+    if array.dtype != np.uint8 or array.ndim != 3:
+        raise InputError(f"{path} is damaged: {array.dtype} voxels of the shape {array.shape} are no label map")
+    return np.asarray(array)
 
 
 def _checked(content: Any, source: Path, newest: int) -> dict[str, Any]:

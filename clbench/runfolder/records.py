@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +12,7 @@ from clbench.continual import Kind
 from clbench.errors import InputError
 
 _CASE_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+_FORMULA = ("=", "+", "-", "@")
 _STREAM_KEY = re.compile(r"[A-Za-z0-9_.-]+@[0-9]+(\+order-(?P<order>[1-9][0-9]*(-[1-9][0-9]*)*))?(\+phantom)?")
 
 
@@ -41,6 +42,8 @@ class StreamRecord:
         labels: label name -> value in predictions.
         fingerprint: of the data: hash of case ids and file hashes.
         tasks: in the order they are learned.
+        excluded: case id -> reason, of faulty cases that were left out.
+        anonymized: mark of the salt by which cases and patients are named; empty where they have their own ids.
     """
 
     key: str
@@ -48,6 +51,8 @@ class StreamRecord:
     labels: Mapping[str, int]
     fingerprint: str
     tasks: tuple[TaskRecord, ...]
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    anonymized: str = ""
 
     @property
     def phantom(self) -> bool:
@@ -63,8 +68,12 @@ class StreamRecord:
         """Refuse what could not be written or read back safely.
 
         Raises:
-            InputError: a stream key or case id that is no safe file name, or two case ids with one file name.
+            InputError: a stream key or case id that is no safe file name, two case ids with one file name, or a label
+                that a spreadsheet or terminal would obey.
         """
+        for label in self.labels:
+            if not label.isprintable() or label.startswith(_FORMULA):
+                raise InputError(f"label {label!r} must be printable and not begin with any of {' '.join(_FORMULA)}")
         key = _STREAM_KEY.fullmatch(self.key)
         if not key:
             raise InputError(f"'{self.key}' is not a stream key such as prostate-sites@1")
@@ -87,6 +96,8 @@ class StreamRecord:
             "labels": dict(self.labels),
             "fingerprint": self.fingerprint,
             "tasks": tasks,
+            **({"excluded": dict(self.excluded)} if self.excluded else {}),
+            **({"anonymized": self.anonymized} if self.anonymized else {}),
         }
 
     @classmethod
@@ -108,6 +119,8 @@ class StreamRecord:
                     )
                     for task in content["tasks"]
                 ),
+                excluded={_text(case): _text(reason) for case, reason in content.get("excluded", {}).items()},
+                anonymized=_text(content.get("anonymized", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{source} is damaged: its stream record lacks or misuses {error}") from None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clbench.errors import InputError, unknown
 from clbench.streams.key import parse_key
+from clbench.toml_text import parse_toml
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 OrderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_length=80)]  # never read as a number
@@ -19,12 +19,28 @@ OrderName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]*$", max_lengt
 def _inside(folder: str) -> str:
     """A folder named by a card may not leave the data root."""
     path = PurePosixPath(folder)
-    if path.is_absolute() or ".." in path.parts or "\\" in folder:
+    if path.is_absolute() or ".." in path.parts or "\\" in folder or "\0" in folder:
         raise ValueError(f"folder '{folder}' leaves the data root; name it relative to --data, without '..'")
     return folder
 
 
+FORMULA = ("=", "+", "-", "@")
 Folder = Annotated[str, AfterValidator(_inside)]
+
+
+def _pattern(marker: str) -> str:
+    """A marker is looked for inside the folder only."""
+    if not _inside(marker) or ".." in marker:
+        raise ValueError(f"marker '{marker}' must be a pattern inside the folder, such as dataset.json")
+    return marker
+
+
+def _harmless(labels: dict[str, int]) -> dict[str, int]:
+    """Label names stand in tables, which spreadsheets open."""
+    for name in labels:
+        if not name.isprintable() or not name.strip() or name.startswith(FORMULA):
+            raise ValueError(f"label {name!r} must be printable and not begin with any of {' '.join(FORMULA)}")
+    return labels
 
 
 class _Part(BaseModel):
@@ -40,14 +56,16 @@ class DataCard(_Part):
         marker: glob that must match something inside the folder for it to be the right one.
         rename: raw label name -> stream label name, where they differ.
         channel: volume to take from 4-D images.
+        empty_masks: whether a mask without any label is a case like any other and not a fault.
         options: further options of the layout, such as ``group_by``.
     """
 
     layout: str
     roots: tuple[Folder, ...] = (".",)
-    marker: str = "*"
+    marker: Annotated[str, AfterValidator(_pattern)] = "*"
     rename: dict[str, str] = {}
     channel: int | None = Field(default=None, ge=0)
+    empty_masks: bool = False
     options: dict[str, str | tuple[str, ...]] = {}
 
 
@@ -104,7 +122,7 @@ class Card(_Part):
     kind: Literal["domain", "class"]
     title: str
     about: dict[str, str] = {}
-    labels: dict[str, int]
+    labels: Annotated[dict[str, int], AfterValidator(_harmless)]
     data: DataCard | None = None
     phantom: str = ""
     plan: dict[str, PlanCard]
@@ -206,11 +224,9 @@ def parse_card(text: str, where: str) -> Card:
     Raises:
         InputError: not TOML, an unknown key, or an inconsistent description.
     """
+    values = parse_toml(text, f"card {where}")
     try:
-        values: dict[str, Any] = tomllib.loads(text)
         return Card.model_validate(values)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"card {where} is not valid TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clbench.data.case import Case, Listing
 from clbench.data.layouts import LAYOUTS
+from clbench.data.layouts.files import require_inside
 from clbench.data.nifti import channel_count
 from clbench.data.phantom import ensure
 from clbench.data.plan import Plan
@@ -181,7 +182,13 @@ def _listing(card: Card, data: DataCard, root: Path, listings: dict[str, Listing
         folder = _find(card, data, root)
         named = {"rename": data.rename, "channel": data.channel}
         options = data.options | {name: value for name, value in named.items() if value not in (None, {})}
-        listings[key] = LAYOUTS[data.layout].read(folder, card.labels, options)
+        try:
+            listing = LAYOUTS[data.layout].read(folder, card.labels, options)
+            require_inside((file for case in listing.cases for file in (*case.images, case.mask)), folder, root)
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be read ({error.strerror}); make it readable") from None
+        cases = tuple(replace(case, may_be_empty=data.empty_masks) for case in listing.cases)
+        listings[key] = Listing(cases, listing.traps)
     return listings[key]
 
 

@@ -49,6 +49,7 @@ class Stream:
         traps: what the adapters met while reading.
         phantom: True when the data are the procedural twin.
         order: positions in the card, from 1, of ``tasks``; empty when they stand in the card's order.
+        excluded: case id -> reason, of the faulty cases that were left out.
         about: title, source, licence and citation from the card.
     """
 
@@ -61,6 +62,7 @@ class Stream:
     traps: tuple[Trap, ...] = ()
     phantom: bool = False
     order: tuple[int, ...] = ()
+    excluded: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
 
     @property

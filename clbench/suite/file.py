@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
@@ -11,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from clbench.errors import InputError, unknown
 from clbench.strategies import STRATEGIES
+from clbench.toml_text import parse_toml
 
 ALL = "all"
 """In place of a list of strategies: every one of the registry, so that a new one enters by itself."""
@@ -118,11 +118,11 @@ def read_suite(path: Path) -> SuiteFile:
         InputError: missing, not TOML, an unknown key (with near matches), or a value that does not fit.
     """
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = parse_toml(path.read_text(encoding="utf-8"), f"suite {path}")
         return SuiteFile.model_validate(values)
     except OSError as error:
         raise InputError(f"cannot read suite file {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"suite {path} is not valid TOML: {error}") from None
     except ValidationError as error:
         found = error.errors()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from clbench.data import check
 from clbench.data.case import Case, Trap
 from clbench.data.check import Problem, check_cases, inspect_cases
 from clbench.data.layouts import LAYOUTS
@@ -27,8 +29,8 @@ def make_case(tmp_path, write_nifti, image, mask):
     return make
 
 
-def test_sound_cases_have_no_problems_and_no_traps(make_case):
-    findings = inspect_cases([make_case("b"), make_case("a")])
+def test_sound_cases_have_no_problems_and_no_traps(make_case, image):
+    findings = inspect_cases([make_case("b"), make_case("a", image=image + 1)])
     assert (findings.problems, findings.traps) == ((), ())
 
 
@@ -77,8 +79,50 @@ def test_a_mask_stored_as_floats_is_a_trap(make_case, mask):
     assert [trap.kind for trap in inspect_cases([make_case("a", mask=mask.astype("f4"))]).traps] == ["float-mask"]
 
 
-def test_an_empty_mask_is_a_trap(make_case, mask):
-    assert [trap.kind for trap in inspect_cases([make_case("a", mask=mask * 0)]).traps] == ["empty-mask"]
+def test_an_empty_mask_is_a_problem_or_where_it_is_allowed_a_trap(make_case, mask):
+    case = make_case("a", mask=mask * 0)
+    assert [problem.what for problem in check_cases([case])] == [
+        "mask is empty; label the case, remove it, or allow empty_masks in the card"
+    ]
+    findings = inspect_cases([replace(case, may_be_empty=True)])
+    assert (findings.problems, [trap.kind for trap in findings.traps]) == ((), ["empty-mask"])
+
+
+@pytest.mark.parametrize("size", [0.001, 80.0])
+def test_a_spacing_that_no_scanner_gives_is_a_problem(make_case, write_nifti, image, mask, tmp_path, size):
+    affine = np.diag([1.0, 1.0, size, 1.0])
+    files = [write_nifti(tmp_path / f"{name}.nii.gz", array, affine) for name, array in (("i", image), ("m", mask))]
+    (problem,) = check_cases([Case("a", "a", (files[0],), files[1], {1: 1, 2: 2})])
+    assert problem.what.startswith(f"has voxels of 1 x 1 x {size:g} mm, which no scanner gives")
+
+
+def test_the_same_voxels_under_two_names_are_a_problem_however_they_are_stored(make_case, write_nifti, image, tmp_path):
+    cases = [make_case("a"), make_case("b", image=image.astype(np.float64)), make_case("c", image=image + 1)]
+    twin = cases[1]
+    write_nifti(twin.images[0], image.astype(np.int16), dtype=np.int16)
+    (problem,) = check_cases(cases)
+    assert (problem.case_id, problem.file) == ("b", twin.images[0])
+    assert problem.what.startswith("has the same voxels as case a: one may be learned and the other tested")
+
+
+def test_what_was_found_is_remembered_by_content(make_case, image, tmp_path, monkeypatch):
+    cases = [make_case("a"), make_case("b", image=np.ones_like(image))]
+    first = inspect_cases(cases, cache=tmp_path / "cache")
+    assert len(first.problems) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(check, "read_volume", lambda *_: pytest.fail("read again"))
+        assert inspect_cases(cases, cache=tmp_path / "cache") == first
+    make_case("b", image=image * 2)
+    assert inspect_cases(cases, cache=tmp_path / "cache").problems == ()
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"faults": [1]}', '{"faults": [], "oddities": 3, "voxels": ""}'])
+def test_a_damaged_memory_is_looked_up_anew(make_case, tmp_path, damage):
+    cases = [make_case("a")]
+    first = inspect_cases(cases, cache=tmp_path / "cache")
+    (file,) = (tmp_path / "cache").rglob("*.json")
+    file.write_text(damage)
+    assert inspect_cases(cases, cache=tmp_path / "cache") == first
 
 
 def test_a_mask_header_that_differs_is_a_trap_that_says_by_how_much(make_case):

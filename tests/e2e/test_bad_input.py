@@ -147,12 +147,17 @@ def test_bad_data_are_refused_before_anything_is_written(stream, spoil, expected
     assert_nothing_half_written(tmp_path)
 
 
-def test_several_bad_cases_are_counted_and_the_check_lists_them_all(make_tree, tmp_path):
+def test_several_bad_cases_are_all_listed_by_the_run_and_by_the_check(make_tree, tmp_path):
     root = make_tree(TOY)
     cut(root / IMAGE)
     change(root / MASK.replace("case2", "case4"), with_value_9)
     answer = run(TOY, root, tmp_path)
-    assert_refused(answer, "case2_0000.nii.gz: truncated", "2 cases cannot be used", "clbench data check")
+    assert answer.code == 2
+    listed = [re.search(r"case\d\S*: \w+", line) for line in answer.complaints[:2]]
+    assert [found[0] for found in listed] == ["case2_0000.nii.gz: truncated", "case4.nii.gz: mask"]
+    assert answer.complaints[2:] == [
+        "clbench: 2 of 5 cases cannot be used; mend them, or leave them out with --exclude-bad"
+    ]
     assert_nothing_half_written(tmp_path)
     check = clbench("data", "check", root / TOY, "--data", root)
     assert check.code == 1
@@ -165,17 +170,17 @@ def test_several_bad_cases_are_counted_and_the_check_lists_them_all(make_tree, t
     ]
 
 
-def test_mended_data_run_at_once_and_sound_cases_are_not_prepared_again(make_tree, tmp_path):
+def test_mended_data_run_at_once_and_sound_cases_are_not_checked_again(make_tree, tmp_path):
     root = make_tree(TOY)
     sound = (root / IMAGE).read_bytes()
     cut(root / IMAGE)
     assert run(TOY, root, tmp_path).code == 2
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("meta.json")}
-    assert len(before) == 4
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "checked").rglob("*.json")}
+    assert len(before) == 5
     (root / IMAGE).write_bytes(sound)
     assert run(TOY, root, tmp_path).code == 0
-    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("meta.json")}
-    assert len(after) == 5
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "checked").rglob("*.json")}
+    assert len(after) == 6
     assert before.items() <= after.items()
 
 
@@ -268,7 +273,7 @@ def test_a_folder_of_a_run_on_other_data_is_refused_and_not_touched(earlier, tmp
     answer = run(TOY, root, tmp_path)
     assert_refused(answer, str(folder), "other data (fingerprint", "choose another --out or remove that folder")
     assert contents(folder) == before
-    assert not (tmp_path / "cache").exists()  # nothing was prepared for a run that could not be
+    assert not (tmp_path / "cache" / "prepared").exists()  # nothing was prepared for a run that could not be
 
 
 def test_a_folder_of_a_run_with_other_settings_is_refused_and_not_touched(earlier, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from clbench.data.case import Trap
@@ -36,14 +37,40 @@ def entries(folder: Path) -> list[Path]:
     """Files and folders directly in a folder, sorted by name, without hidden ones.
 
     Raises:
-        InputError: no such folder.
+        InputError: no such folder, or a link to nothing in the place of a folder or NIfTI file, which would be taken
+            for a case that is not there.
     """
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        dead = [path for path in found if path.is_symlink() and not path.exists()]
     except OSError as error:
         raise InputError(
             f"{folder}: folder cannot be listed ({error.strerror or error}); complete the download"
         ) from None
+    lost = [path for path in dead if not path.suffix or _NIFTI.fullmatch(path.name)]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise InputError(f"{lost[0]}{more}: link to itself or to nothing; fetch the file it should lead to")
+    return found
+
+
+def require_inside(paths: Iterable[Path], *roots: Path) -> None:
+    """Refuse files that links lead out of a data set.
+
+    Args:
+        paths: files of a data set.
+        roots: folders that the user named; where they are links themselves, what they lead to counts.
+
+    Raises:
+        InputError: a file lies outside all of them.
+    """
+    allowed = [root.resolve() for root in roots]
+    for path in paths:
+        real = path.resolve()
+        if not any(real.is_relative_to(root) for root in allowed):
+            raise InputError(
+                f"{path}: link that leads out of {roots[-1]}; copy the file there, or name a --data above both"
+            )
 
 
 def macos_trap(folder: Path, root: Path) -> tuple[Trap, ...]:

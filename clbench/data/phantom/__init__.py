@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clbench.errors import InputError, unknown
+from clbench.errors import DISK_FAULTS, InputError, disk_error, unknown
 
 MANIFEST = "phantom.json"
 
@@ -83,6 +83,8 @@ def ensure(layout: str, cache: Path) -> Path:
         try:
             _build(spec, root)
         except OSError as error:
+            if error.errno in DISK_FAULTS:
+                raise disk_error(f"the phantom {root}", error) from None
             why = error.strerror or error
             raise InputError(
                 f"cannot write the phantom to {root}: {why}; set CLBENCH_CACHE to another folder"
