@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from clbench.data.case import Case
 from clbench.data.nifti import RawCase
 from clbench.data.prepare import Prepared
 from clbench.device import device_name
-from clbench.evaluate import Inference, evaluate, scored_tasks
+from clbench.evaluate import Inference, evaluate_cases, scored_tasks
 from clbench.failure import NotFiniteError, batch_cases, weights_are_finite
 from clbench.naming import Naming, salted
 from clbench.probe import DriftProbe
@@ -209,14 +208,14 @@ class Bookkeeper:
         rows = [row for row in self.folder.cases() if row.after_task == after_task]
         kept = len(rows)
         known = self.naming.ids({row.case for row in rows}, [case.case_id for case in self.stream.cases])
-        found = evaluate(
+        found = evaluate_cases(
             *(strategy.model, self.stream, self.prepared, self.inference),
             after_task=after_task,
             tasks=tasks,
             keep=self._keeper(after_task),
             skip=set(known.values()),
         )
-        for _, of_one_case in groupby(found, key=lambda row: row.case):
+        for of_one_case in found:
             rows += [self._named(row) for row in of_one_case]
             now = time.perf_counter()
             if self.stop.asked or self._minutes_are_over(now):

@@ -134,9 +134,7 @@ def _run(config: RunConfig) -> None:
     try:
         folder = run_config(config, reporter)
     except KeyboardInterrupt:
-        reporter.done()
-        _say("stopped; the same command goes on from the last checkpoint")
-        raise typer.Exit(INTERRUPTED) from None
+        raise _Stopped("stopped; the same command goes on from the last checkpoint") from None
     finally:
         reporter.done()
     show_run(Console(), read_run(folder))
@@ -180,8 +178,7 @@ def _carry_out(prepared: Suite) -> None:
         try:
             carry_out_suite(prepared, screen)
         except KeyboardInterrupt:
-            _say("stopped; the same command goes on with every run from its last checkpoint")
-            raise typer.Exit(INTERRUPTED) from None
+            raise _Stopped("stopped; the same command goes on with every run from its last checkpoint") from None
     typer.echo(f"all {len(prepared.runs)} runs are complete; compare them: clbench table {prepared.out}")
 
 
@@ -305,6 +302,10 @@ def verify(
         raise typer.Exit(FAILURE)
 
 
+class _Stopped(Exception):  # noqa: N818 (no error: somebody asked for it)
+    """The user or a scheduler stopped a command; the message says how to go on."""
+
+
 def _say(text: str) -> None:
     """One line on standard error."""
     typer.echo(f"clbench: {one_line(text)}", err=True)
@@ -321,9 +322,12 @@ def execute(arguments: list[str], *, debug: bool = False) -> int:
         The exit code: 0, 2 for a mistake of the user, 1 for a failure, 130 when interrupted.
     """
     try:
-        return int(app(arguments or ["--help"], prog_name="clbench", standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):  # in a command or phase that keeps nothing half done
-        _say("stopped")
+        code = int(app(arguments or ["--help"], prog_name="clbench", standalone_mode=False) or 0)
+        if code == INTERRUPTED:  # Typer's answer to Ctrl+C in a command that keeps nothing half done
+            _say("stopped")
+        return code
+    except _Stopped as stopped:
+        _say(str(stopped))
         return INTERRUPTED
     except Exception as error:
         if debug:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +96,7 @@ def scored_tasks(stream: Stream, after_task: int, *, alone: bool = False) -> tup
     return stream.tasks[after_task - 1 : after_task] if alone and after_task else stream.tasks[:after_task]
 
 
-def evaluate(
+def evaluate_cases(
     network: nn.Module,
     stream: Stream,
     prepared: Mapping[str, Prepared],
@@ -105,7 +106,7 @@ def evaluate(
     tasks: Sequence[Task],
     keep: Keep | None = None,
     skip: Collection[str] = (),
-) -> Iterator[CaseRow]:
+) -> Iterator[list[CaseRow]]:
     """Score a network on the validation and test cases of some tasks.
 
     Each case is predicted once; once for each of its tasks by a network that is told the task, which answers for one
@@ -126,7 +127,7 @@ def evaluate(
         RunError: the network gives NaN or infinite scores.
 
     Yields:
-        One row per task, case, label and metric; all rows of a case follow each other.
+        The rows of one case: one per task, label and metric.
     """
     wanted: dict[str, list[tuple[Task, str]]] = {}
     for task in tasks:
@@ -138,6 +139,7 @@ def evaluate(
     for case_id, places in wanted.items():
         item = prepared[case_id]
         raw = read_case(item.case)
+        rows: list[CaseRow] = []
         for group in _told_alike(network, places):
             select_task(network, group[0][0].index)
             scores = inference.scores(network, item.image)
@@ -149,7 +151,8 @@ def evaluate(
             if keep is not None and any(split == "test" for _, split in group):
                 keep(item.case, prediction, raw, 0 if len(group) == len(places) else group[0][0].index)
             for task, split in group:
-                yield from _rows(stream, task, split, after_task, item.case, prediction, raw)
+                rows += _rows(stream, task, split, after_task, item.case, prediction, raw)
+        yield rows
     network.train(was_training)
 
 
@@ -158,6 +161,12 @@ def _told_alike(network: nn.Module, places: Sequence[tuple[Task, str]]) -> list[
     if not isinstance(network, TaskAware):
         return [list(places)]
     return [[place for place in places if place[0] is task] for task in dict.fromkeys(task for task, _ in places)]
+
+
+def evaluate(*args: Any, **kwargs: Any) -> Iterator[CaseRow]:
+    """The rows of ``evaluate_cases``, one after the other."""
+    for rows in evaluate_cases(*args, **kwargs):
+        yield from rows
 
 
 def _rows(
