@@ -12,7 +12,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
 with atheris.instrument_imports(include=["clbench", "tomllib"]):
-    from hostile_readers import READERS, survives
+    from hostile_readers import READERS, survives, warm_up
 
 MOST_BYTES, MOST_SECONDS, MOST_MB = 8192, 10, 4096
 
@@ -25,6 +25,7 @@ def main(name: str, inputs: int, folder: Path) -> None:
     for number, seed in enumerate(reader.seeds):
         (seeds / str(number)).write_bytes(seed)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
+        warm_up(reader, Path(place))
 
         def one(content: bytes) -> None:
             counts[survives(reader, content, Path(place))] += 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostile_readers import READERS, survives
+from hostile_readers import READERS, survives, warm_up
 
 INPUTS_OF_EACH = 10_000
 edits = st.lists(
@@ -38,6 +38,7 @@ def edited(seed: bytes, changes) -> bytes:
 @pytest.mark.parametrize("name", READERS)
 def test_a_file_with_damaged_places_is_read_or_refused(name, tmp_path_factory):
     reader, folder = READERS[name], tmp_path_factory.mktemp("reader")
+    warm_up(reader, folder)
 
     @settings(max_examples=60)
     @given(st.sampled_from(reader.seeds), edits)
@@ -50,6 +51,7 @@ def test_a_file_with_damaged_places_is_read_or_refused(name, tmp_path_factory):
 @pytest.mark.parametrize("name", READERS)
 def test_any_bytes_at_all_are_read_or_refused(name, tmp_path_factory):
     reader, folder = READERS[name], tmp_path_factory.mktemp("reader")
+    warm_up(reader, folder)
 
     @settings(max_examples=30)
     @given(st.binary(max_size=700) | st.text().map(str.encode))

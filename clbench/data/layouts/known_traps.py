@@ -86,7 +86,9 @@ KNOWN_TRAPS: dict[str, tuple[KnownTrap, ...]] = {
             "the image's geometry counts",
         ),
         KnownTrap("spacing-disagrees", "the header's affine and its voxel spacing disagree", "the spacing counts"),
-        KnownTrap("empty-mask", "no labelled voxel", "uses the case as it is"),
+        KnownTrap(
+            "empty-mask", "no labelled voxel, where the card says `empty_masks = true`", "uses the case as it is"
+        ),
         KnownTrap("macos-files", "`._*` twins of files", "ignored"),
     ),
 }
