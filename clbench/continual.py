@@ -16,7 +16,7 @@ Regime = Literal["sequential", "joint", "single"]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class CaseRow:
     """One score: one line of ``cases.csv``, sorted by its fields in this order.
 

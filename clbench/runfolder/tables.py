@@ -6,9 +6,10 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
+from sys import intern
 
 from clbench.continual import CaseRow
 from clbench.drift import DECIMALS, DriftRow
@@ -45,11 +46,16 @@ def case_text(rows: Iterable[CaseRow]) -> str:
     Raises:
         ValueError: an infinite value, or two rows for the same score.
     """
-    ordered = sorted(rows, key=lambda row: astuple(row)[:-1])
-    for row, following in pairwise(ordered):
-        if astuple(row)[:-1] == astuple(following)[:-1]:
-            raise ValueError(f"two rows for the same score: {following}")
-    return _text([CASE_COLUMNS, *([*astuple(row)[:-1], score_text(row.value)] for row in ordered)])
+    ordered = sorted(((*_key(row), row.value) for row in rows), key=lambda line: line[:-1])
+    for line, following in pairwise(ordered):
+        if line[:-1] == following[:-1]:
+            raise ValueError(f"two rows for the same score: {CaseRow(*following)}")
+    return _text([CASE_COLUMNS, *((*line[:-1], score_text(line[-1])) for line in ordered)])
+
+
+def _key(row: CaseRow) -> tuple[int, int, str, str, str, str, str]:
+    """What a row scores: all but its value, in the order of the columns."""
+    return row.after_task, row.on_task, row.split, row.case, row.patient, row.label, row.metric
 
 
 def score_text(value: float) -> str:
@@ -78,6 +84,8 @@ def read_cases(path: Path) -> list[CaseRow]:
         try:
             after, on, split, case, patient, label, metric, value = line
             score_text(float(value))  # refuses infinity
+            # each text is there in thousands of rows: kept once
+            split, case, patient, label, metric = map(intern, (split, case, patient, label, metric))
             rows.append(CaseRow(int(after), int(on), split, case, patient, label, metric, float(value)))
         except ValueError:
             raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
