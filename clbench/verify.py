@@ -105,16 +105,22 @@ def _unchecked(run: Run, why: str) -> Iterator[str]:
 
 
 def _predictions(run: Run) -> Iterator[Difference]:
-    """Whether every test case has the predictions that the run was to keep, where it has any."""
+    """Whether every test case, in each of its tasks, has the predictions that the run was to keep, where it has any."""
     if not (run.path / "predictions").is_dir():
         return
     kept, last = run.config_given.get("predictions"), len(run.stream.tasks)
-    scored = {(row.after_task, row.case) for row in run.rows if row.split == "test"}
+    scored = {(row.after_task, row.case, row.on_task) for row in run.rows if row.split == "test"}
     wanted = {key for key in scored if kept == "all" or (kept == "final" and key[0] == last)}
-    missing = sorted(key for key in wanted if not prediction_path(run.path, *key).exists())
+    missing = sorted({key[:2] for key in wanted if _prediction(run, *key) is None})
     if missing:
         after, case = missing[0]
         yield Difference("predictions", f"{len(missing)} are missing, such as that of {case} after task {after}")
+
+
+def _prediction(run: Run, after_task: int, case_id: str, on_task: int) -> Path | None:
+    """The label map that a case was scored by in a task: its only one, or that of the task."""
+    paths = (prediction_path(run.path, after_task, case_id, task) for task in (0, on_task))
+    return next((path for path in paths if path.exists()), None)
 
 
 def consistency(run: Run) -> list[Difference]:
@@ -218,10 +224,9 @@ def _data(run: Run, data: RawData) -> Iterator[Difference]:
     rows: dict[tuple[Path, str], list[CaseRow]] = defaultdict(list)
     known = {case for task in run.stream.tasks for case in task.cases.get("test", ())}
     for row in run.rows:
-        for on_task in (0, row.on_task) if row.case in known else ():
-            path = prediction_path(run.path, row.after_task, row.case, on_task)
-            if path.exists():
-                rows[path, row.case].append(row)
+        path = _prediction(run, row.after_task, row.case, row.on_task) if row.case in known else None
+        if path is not None:
+            rows[path, row.case].append(row)
     for (path, case_id), scored in sorted(rows.items()):
         yield from _scores(run, path, data.read(case_id), scored)
 
