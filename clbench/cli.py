@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.errors import InputError, RunError, one_line
+from clbench.errors import DataError, InputError, RunError, one_line
 
 if TYPE_CHECKING:
     from clbench.config import RunConfig
@@ -333,7 +333,7 @@ def execute(arguments: list[str], *, debug: bool = False) -> int:
         if debug:
             traceback.print_exc()
         code, text = _explain(error)
-        for line in str(error).split("\n")[:-1] if isinstance(error, InputError) else ():
+        for line in str(error).split("\n")[:-1] if isinstance(error, DataError) else ():
             _say(line)  # one line for each problem of the data
         _say(text)
         return code
@@ -344,7 +344,7 @@ def _explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, typer.TyperException):
         return error.exit_code, error.format_message()
     if isinstance(error, InputError):
-        return INPUT_ERROR, str(error).rpartition("\n")[2]
+        return INPUT_ERROR, str(error).rpartition("\n")[2] if isinstance(error, DataError) else str(error)
     if isinstance(error, RunError):
         return FAILURE, str(error)
     if isinstance(error, OSError) and error.strerror:

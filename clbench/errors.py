@@ -18,6 +18,10 @@ class InputError(ValueError):
     """A mistake in what the user gave: the message says what, where and how to mend it. Exit code 2."""
 
 
+class DataError(InputError):
+    """Cases that cannot be used, all of them at once: one line for each problem, then what to do."""
+
+
 class RunError(RuntimeError):
     """A failure that is not the user's mistake, such as a loss that became NaN. Exit code 1."""
 

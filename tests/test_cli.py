@@ -69,7 +69,11 @@ def test_a_typing_mistake_is_one_line_with_a_near_match_and_exit_2(words, hint, 
     [
         (InputError("no such thing;\n try another"), 2, "clbench: no such thing; try another\n"),
         (RunError("the loss is NaN"), 1, "clbench: the loss is NaN\n"),
-        (OSError(28, "No space left on device"), 1, "No space left on device (--debug shows where)\n"),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "No space left on device; mend that, then give the same command again\n",
+        ),
         (AssertionError(), 1, "clbench: AssertionError (--debug shows where)\n"),
     ],
     ids=["mistake", "failure", "system", "fault"],
@@ -189,8 +193,12 @@ def test_paths_without_runs_are_refused(command, there, tmp_path, capsys):
 @pytest.mark.parametrize(("problems", "code"), [((), 0), (("truncated",), 1)])
 def test_data_check_fails_when_a_case_cannot_be_read(problems, code, fake, monkeypatch):
     shown = []
-    fake("clbench.streams.load", load_stream=lambda name, data, phantom: SimpleNamespace(cases=(name, data, phantom)))
-    fake("clbench.data.check", inspect_cases=lambda cases: SimpleNamespace(problems=problems, cases=cases))
+    fake(
+        "clbench.streams.load",
+        load_stream=lambda name, data, phantom: SimpleNamespace(cases=(name, data, phantom)),
+        cache_root=lambda: "cache",
+    )
+    fake("clbench.data.check", inspect_cases=lambda cases, cache: SimpleNamespace(problems=problems, cases=cases))
     monkeypatch.setattr(console, "show_check", lambda screen, stream, findings: shown.append(findings.cases))
     assert cli.execute(["data", "check", "acdc-groups", "--phantom"]) == code
     assert shown == [("acdc-groups", None, True)]

@@ -7,12 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from clbench.data.check import Problem, inspect_cases
-from clbench.errors import InputError
+from clbench.errors import DataError, InputError
 from clbench.streams.stream import SPLITS, Stream, Task
-
-
-class DataError(InputError):
-    """Cases that cannot be used, all of them at once: one line for each problem, then what to do."""
 
 
 def sound_stream(stream: Stream, cache: Path, *, exclude_bad: bool = False) -> Stream:

@@ -11,9 +11,10 @@ import nibabel
 import numpy as np
 import pytest
 
+from clbench.errors import DataError
 from clbench.runfolder import read_run
 from clbench.streams.load import load_stream
-from clbench.streams.soundness import DataError, sound_stream, without_cases
+from clbench.streams.soundness import sound_stream, without_cases
 from command_line import clbench, run_words
 from killing import run_of
 from toy import write_dataset, write_domain_stream
