@@ -167,6 +167,14 @@ def _safetensors() -> bytes:
     return save({"network/a": torch.zeros(2, 3), "b": torch.ones(1, dtype=torch.int64)})
 
 
+def _sound_state() -> bytes:
+    import hashlib
+
+    from safetensors.torch import save
+
+    return json.dumps({"tensors_sha256": hashlib.sha256(save({})).hexdigest(), "state": {"step": 1}}).encode()
+
+
 RUN = _sound_run()
 READERS = {
     "card": Reader(_card, tuple(text.encode() for text in cards().values())),
@@ -176,7 +184,7 @@ READERS = {
     "cases.csv": Reader(_in_run("cases.csv"), (RUN["cases.csv"],)),
     "summary.json": Reader(_in_run("summary.json"), (RUN["summary.json"],)),
     "cost.json": Reader(_in_run("cost.json"), (RUN["cost.json"],)),
-    "state.json": Reader(_state, (b'{"tensors_sha256": "00", "state": {"step": 1}}',)),
+    "state.json": Reader(_state, (_sound_state(),)),
     "safetensors": Reader(_tensors, (_safetensors(),)),
     "nifti": Reader(_nifti, _images()),
     "nifti.gz": Reader(_gzipped, tuple(gzip.compress(image) for image in _images()), packed=True),
