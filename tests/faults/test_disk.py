@@ -109,7 +109,7 @@ print(answer.code, answer.complaints)
 
 @pytest.mark.slow
 def test_a_disk_that_is_really_full(place, undisturbed, tmp_path, monkeypatch):
-    """A file system of 400 kB in a mount namespace of its own; with more room the same command comes to its end."""
+    """A file system of 64 kB in a mount namespace of its own; with more room the same command comes to its end."""
     card, _ = place
     folder, kept = tmp_path / "full", tmp_path / "kept"
     folder.mkdir()
@@ -117,7 +117,7 @@ def test_a_disk_that_is_really_full(place, undisturbed, tmp_path, monkeypatch):
     script = tmp_path / "give.py"
     script.write_text(FULL.format(path=sys.path, words=words))
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
-    inside = f"mount -t tmpfs -o size=400k none {folder} && {sys.executable} {script} && cp -r {folder} {kept}"
+    inside = f"mount -t tmpfs -o size=64k none {folder} && {sys.executable} {script} && cp -r {folder} {kept}"
     found = subprocess.run(["unshare", "-rm", "sh", "-c", inside], capture_output=True, text=True)
     if "unshare" in found.stderr or "mount" in found.stderr:
         pytest.skip(f"no mount namespace here: {found.stderr.strip()}")
