@@ -21,7 +21,7 @@ demo: $(STAMP)  ## train SegReg through the six prostate sites of the phantom, t
 	$(BIN)/clbench verify runs
 
 test: $(STAMP)  ## the fast tests
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n auto --dist loadgroup
 
 slow: $(STAMP)  ## the tests that take more than ten seconds
 	$(BIN)/python -m pytest -m slow

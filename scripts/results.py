@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from clbench.report.load import find_runs
@@ -29,14 +30,23 @@ def matrix(run: Run) -> str:
     return "\n".join(lines)
 
 
-def title(run: Run) -> str:
-    """What tells a run from others."""
+def title(run: Run, runs: Sequence[Run]) -> str:
+    """What tells a run from the others: its options only where the same strategy was run with several."""
+    name = f"{run.stream.key}: {run.strategy}, seed {run.seed}"
+    alike = [other for other in runs if (other.stream.key, other.strategy, other.seed) == identity(run)]
+    if len(alike) == 1:
+        return name
     chosen = [
         f"{part}.{key}={value}"
         for part, values in run.config_resolved["options"].items()
         for key, value in values.items()
     ]
-    return f"{run.stream.key}: {run.strategy}, seed {run.seed}" + (f" ({', '.join(chosen)})" if chosen else "")
+    return f"{name} ({', '.join(chosen)})"
+
+
+def identity(run: Run) -> tuple[str, str, int]:
+    """Of a run but for its settings."""
+    return run.stream.key, run.strategy, run.seed
 
 
 def spliced(path: Path, marker: str, text: str) -> str:
@@ -50,7 +60,7 @@ def outputs() -> dict[Path, str]:
     """Every derived file and what it should hold."""
     runs, left_out = find_runs(ROOT / "results" / "runs")
     shown = [run for run in runs if run.stream.key == README_STREAM]
-    matrices = [f"### {title(run)}\n\n{matrix(run)}" for run in runs if run.complete]
+    matrices = [f"### {title(run, runs)}\n\n{matrix(run)}" for run in runs if run.complete]
     tables = {
         ROOT / "results" / "tables" / f"table.{kind}": table(runs, format=kind, left_out=left_out).rstrip() + "\n"
         for kind in ("md", "csv", "tex")

@@ -23,7 +23,13 @@ def real_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked gpu, with a reason, where there is no CUDA device."""
+    """Skip the tests marked gpu, with a reason, where there is no CUDA device; keep together what shares fixtures.
+
+    With several workers (``-n``), a file's tests run in one of them, but contract tests are shared out by strategy.
+    """
+    for item in items:
+        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{name or item.path.name}"))
     marked = [item for item in items if "gpu" in item.keywords]
     if not marked:
         return

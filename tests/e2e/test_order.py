@@ -72,8 +72,8 @@ def test_tasks_that_are_not_in_the_order_of_the_key_are_found(runs, card):
     for task, name in zip(content["stream"]["tasks"], ("site1", "site2"), strict=True):
         task["name"] = name
     reseal(run, content)
-    (found,) = verify(run.path, card.parent, str(card))
-    assert str(found) == "run.json: tasks site1, site2, but toy@1+order-2-1 has site2, site1"
+    found = [str(difference) for difference in verify(run.path, card.parent, str(card))]
+    assert "run.json: tasks site1, site2, but toy@1+order-2-1 has site2, site1" in found
 
 
 def test_a_key_without_the_order_is_found(runs, card):
@@ -82,7 +82,5 @@ def test_a_key_without_the_order_is_found(runs, card):
     content["stream"]["key"] = "toy@1"
     reseal(run, content)
     found = [str(difference) for difference in verify(run.path, card.parent, str(card))]
-    assert found == [
-        "run.json: stream 'toy@1', but 'toy@1+order-2-1' in the configuration",
-        "run.json: tasks site2, site1, but toy@1 has site1, site2",
-    ]
+    assert found[0] == "run.json: stream 'toy@1', but 'toy@1+order-2-1' in the configuration"
+    assert found[-1] == "run.json: tasks site2, site1, but toy@1 has site1, site2"

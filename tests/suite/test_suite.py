@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel
 import pytest
 
 import clbench as package
@@ -92,7 +93,9 @@ def test_runs_on_other_data_are_not_skipped_but_refused(toy, tmp_path):
     words = ["suite", toy, "--out", tmp_path / "runs", "--device", "cpu", "--threads", "1", "--only", "naive"]
     assert clbench(*words).code == 0
     image = next((tmp_path / "data").rglob("imagesTr/*.nii.gz"))
-    image.with_name("case1_0000.nii.gz").write_bytes(image.with_name("case0_0000.nii.gz").read_bytes())
+    old = nibabel.load(image)
+    voxels = old.get_fdata(dtype="float32")
+    nibabel.save(nibabel.Nifti1Image(2 * voxels, old.affine), image)
     answer = clbench(*words)
     assert answer.code == 1
     assert "1 of 1 runs failed" in answer.err
