@@ -59,8 +59,11 @@ def _training(name: str, values: dict[str, Any], *, gpu: bool) -> str:
     )
 
 
-def _strategies(values: dict[str, float]) -> str:
-    lines = [(f"`{name}`", f"{ratio:.2f}", STRATEGY_TARGETS.get(name, "")) for name, ratio in values.items()]
+def _strategies(values: dict[str, float | None]) -> str:
+    lines = [
+        (f"`{name}`", "n/a" if ratio is None else f"{ratio:.2f}", STRATEGY_TARGETS.get(name, ""))
+        for name, ratio in values.items()
+    ]
     rows = _rows(("strategy", "ratio", "target"), lines)
     return f"**A step over a step of naive**, in the last of five tasks.\n\n{rows}"
 
