@@ -34,7 +34,7 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 MEMORY = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from toy import toy_config, write_dataset, _CARD
 from clbench.experiment import run_config
@@ -46,12 +46,13 @@ card = root / "toy.toml"
 task = 'name = "site"\\ndata = { layout = "nnunet", roots = ["Dataset001_Site"], marker = "dataset.json" }\\n'
 card.write_text(_CARD.format(kind="domain", data="").replace("[16, 16]", "[64, 64]") + "\\n[[tasks]]\\n" + task)
 run_config(toy_config(card, root / "runs", "naive", ("training.steps=40",), threads=1))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss, which a child process inherits from the parent it was forked from.
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 
 def peak_memory_mb(cases: int) -> float:
-    """Peak resident memory of a whole run on ``cases`` volumes of 96 x 96 x 24 voxels."""
+    """Peak resident memory of a whole run on ``cases`` volumes of 96 x 96 x 24 voxels (Linux)."""
     with tempfile.TemporaryDirectory(prefix="clbench-speed-") as folder:
         found = subprocess.run(
             [sys.executable, "-c", MEMORY, folder, str(cases)],

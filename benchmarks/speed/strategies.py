@@ -14,6 +14,8 @@ from clbench.streams.benchmark import SegmentationExperience
 
 STEPS_BEFORE = 2
 """Steps of each task before the one that is measured."""
+EVEN = {"der": 40, "derpp": 40, "fdr": 40}
+"""Steps of every task, for strategies that number the patches of all tasks alike."""
 
 
 def measured() -> list[str]:
@@ -37,8 +39,8 @@ def strategy_steps(workload: Workload, name: str, precision: str) -> Gated:
             if strategy.experience.index == last:
                 pause()
 
-        short: Any = workload.benchmark(STEPS_BEFORE)
-        long: Any = workload.benchmark(MANY)
+        short: Any = workload.benchmark(EVEN.get(name, STEPS_BEFORE))
+        long: Any = workload.benchmark(EVEN.get(name, MANY))
         experiences: list[SegmentationExperience] = [*short.train_stream[: last - 1], long.train_stream[last - 1]]
         strategy = build_strategy(
             experiment,

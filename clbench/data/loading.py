@@ -7,6 +7,7 @@ import queue
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -107,6 +108,8 @@ def leave_signals_to_the_parent(_: int) -> None:
     and the parent with them, in the middle of a step.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if hasattr(signal, "sigwaitinfo"):  # not on macOS, where a SIGTERM to all processes still ends the loaders
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_the_parent, daemon=True).start()
@@ -117,6 +120,27 @@ def _end_with_the_parent() -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold back Ctrl+C and SIGTERM from this thread, and from the processes it starts, until the block is left."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Loader(DataLoader[Batch]):
+    """A loader whose processes start with signals held back: one that comes before they are ready is not their end."""
+
+    def __iter__(self) -> Any:
+        with signals_held():
+            return super().__iter__()
 
 
 def load(batches: Batches, workers: int, device: torch.device) -> Iterable[Batch]:
@@ -132,7 +156,7 @@ def load(batches: Batches, workers: int, device: torch.device) -> Iterable[Batch
         device: where the network is; on CUDA batches lie in pinned memory.
     """
     on_gpu = device.type == "cuda"
-    loader = DataLoader(
+    loader = Loader(
         batches,
         batch_size=None,
         num_workers=workers,

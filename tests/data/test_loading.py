@@ -1,9 +1,12 @@
 """Batches come in step order with the same content, however they are loaded."""
 
+import os
+import signal
 import threading
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from clbench.data import loading
 from clbench.data.loading import Batches, DrawnAhead, load
@@ -75,3 +78,16 @@ def test_leaving_early_ends_the_thread():
     for _ in DrawnAhead(load(Batches(Numbered(), 1), 0, CPU)):
         break
     assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back on this system")
+def test_a_signal_while_loader_processes_start_waits_until_they_have(monkeypatch):
+    heard = []
+    monkeypatch.setattr(DataLoader, "__iter__", lambda _: [os.kill(os.getpid(), signal.SIGTERM), list(heard)])
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        _, heard_at_start = load(Batches(Numbered(), 4), 2, CPU).__iter__()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard_at_start == []
+    assert heard == [signal.SIGTERM]
