@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def sample_embeddings(features: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -20,13 +23,49 @@ def sample_embeddings(features: Tensor, count: int, generator: torch.Generator) 
     Raises:
         ValueError: no axis of space, or ``count`` below 1.
     """
+    return draw_embeddings(features, count, generator)[1]
+
+
+def draw_embeddings(features: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """``sample_embeddings`` in the middle of a network, whose next layer goes on with the first tensor returned.
+
+    The gradient of the embeddings is added to the few voxels that were drawn. Plain indexing would make a map of zeros
+    for it and add that to the gradient of the whole map, which costs more than the statistic of the embeddings does.
+
+    Returns:
+        The features, values and memory unchanged, and the embeddings (N, C).
+
+    Raises:
+        ValueError: no axis of space, or ``count`` below 1.
+    """
     if features.ndim < 3 or count < 1:
         raise ValueError(f"cannot draw {count} embeddings from features (B, C, *S) of shape {tuple(features.shape)}")
-    flat = features.flatten(2)  # (B, C, V)
-    batch, _, voxels = flat.shape
-    drawn = sent(_distinct(batch * voxels, count, generator), features.device)
-    embeddings: Tensor = flat[drawn // voxels, :, drawn % voxels]
-    return embeddings
+    batch, space = len(features), features.shape[2:]
+    drawn = _distinct(batch * space.numel(), count, generator)
+    item, *coordinates = torch.unravel_index(drawn, (batch, *space))
+    places = [sent(index, features.device) for index in (item, *coordinates)]
+    through, embeddings = _Draw.apply(features, *places)
+    return through, embeddings
+
+
+class _Draw(torch.autograd.Function):
+    """(B, C, *S) features, and those at N places (sample, coordinates ...), which are distinct: (N, C)."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, item: Tensor, *coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(item, *coordinates)
+        # Not a view for autograd, which would not let the network overwrite it in place.
+        place: Any = (item, slice(None), *coordinates)
+        return features.data, features[place]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
+        item, *coordinates = ctx.saved_tensors
+        gradient = outputs[0].clone()
+        place: Any = (item, slice(None), *coordinates)
+        gradient[place] += outputs[1]
+        return gradient, None, *(None for _ in coordinates)
 
 
 def sent(drawn: Tensor, device: torch.device) -> Tensor:

@@ -22,7 +22,8 @@ class TapPoint(NamedTuple):
     overwritten: bool = False
 
 
-Read = Callable[[Tensor], "Tensor | None"]
+Read = Callable[[Tensor], tuple[Tensor, Tensor] | None]
+"""Features -> what the network goes on with, and what is kept; None keeps what was kept before."""
 
 
 @runtime_checkable
@@ -49,11 +50,12 @@ class FeatureTap:
         self._handles = [self._listen(name, point) for name, point in points.items()]
 
     def _listen(self, name: str, point: TapPoint) -> Any:
-        def keep(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> None:
+        def keep(_module: nn.Module, _inputs: tuple[Any, ...], output: Tensor) -> Tensor:
             if self._read is None:
                 self.features[name] = output.clone() if point.overwritten else output
-            elif (value := self._read(output)) is not None:
-                self.features[name] = value
+            elif (found := self._read(output)) is not None:
+                output, self.features[name] = found
+            return output
 
         return point.module.register_forward_hook(keep)
 
@@ -77,8 +79,8 @@ def tap(network: nn.Module, names: Iterable[str], read: Read | None = None) -> F
     Args:
         network: with ``tap_points``; any other module is tapped by the dotted names of its submodules.
         names: levels to listen to.
-        read: what to keep of a level's features, in new memory, such as a sample; None keeps what was there before. It
-            is called inside the forward pass, before the network can overwrite them; without it they are kept whole.
+        read: what the network goes on with, and what to keep of a level's features, in new memory, such as a sample.
+            It is called inside the forward pass, before the network can overwrite them; without it they are kept whole.
 
     Returns:
         A FeatureTap, filled at each forward pass until it is removed.

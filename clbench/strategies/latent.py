@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clbench.errors import InputError
-from clbench.functional.sampling import sample_embeddings
+from clbench.functional.sampling import draw_embeddings
 from clbench.functional.sigreg import normalize_embeddings, sigreg, unit_directions
 from clbench.functional.spectrum import effective_rank
 from clbench.seeding import torch_generator
@@ -51,9 +51,10 @@ class LatentRegularizer(TappingPlugin):
         """As given."""
         return self.taps
 
-    def read(self, features: Tensor) -> Tensor:
+    def read(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of voxels drawn over batch and space."""
-        return sample_embeddings(features, self.voxels, self._generator).float()
+        through, embeddings = draw_embeddings(features, self.voxels, self._generator)
+        return through, embeddings.float()
 
     def before_backward(self, strategy: Any, **_: Any) -> None:
         """Add the statistic of this step's embeddings."""

@@ -39,9 +39,9 @@ class TappingPlugin(StrategyPlugin):
         """
         raise NotImplementedError
 
-    def read(self, features: Tensor) -> Tensor:
-        """What to keep of (B, C, *S) features; may draw from ``self._generator``."""
-        return features
+    def read(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network goes on with, and what to keep of (B, C, *S) features; may draw from ``self._generator``."""
+        return features, features
 
     @property
     def features(self) -> dict[str, Tensor]:
@@ -75,5 +75,5 @@ class TappingPlugin(StrategyPlugin):
         self._tap = None
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _read(self, features: Tensor) -> Tensor | None:
+    def _read(self, features: Tensor) -> tuple[Tensor, Tensor] | None:
         return self.read(features) if self._listening else None

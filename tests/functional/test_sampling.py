@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clbench.functional.sampling import sample_embeddings
+from clbench.functional.sampling import draw_embeddings, sample_embeddings
 
 
 def generator(seed=0):
@@ -64,3 +64,22 @@ def test_gradients_reach_the_drawn_voxels_only():
 def test_impossible_requests_are_refused(shape, count):
     with pytest.raises(ValueError, match="cannot draw"):
         sample_embeddings(torch.zeros(shape), count, generator())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8), (2, 3, 5, 4), (2, 3, 4, 3, 2)])
+@pytest.mark.parametrize("layout", ["rows", "channels last"])
+def test_drawing_inside_a_network_gives_the_gradients_of_plain_indexing(shape, layout):
+    values = torch.randn(shape, generator=generator(1))
+    if layout == "channels last" and len(shape) > 3:
+        values = values.contiguous(memory_format=torch.channels_last if len(shape) == 4 else torch.channels_last_3d)
+    drawn = sample_embeddings(numbered(shape[0], 1, *shape[2:]), 5, generator())[:, 0].long()
+    gradients = []
+    for inside in (False, True):
+        features = values.clone().requires_grad_()
+        going_on = features * 2
+        embeddings = going_on.movedim(1, -1).flatten(0, -2)[drawn]
+        if inside:
+            going_on, embeddings = draw_embeddings(going_on, 5, generator())
+        (torch.nn.functional.leaky_relu_(going_on).square().sum() + embeddings.pow(3).sum()).backward()
+        gradients.append(features.grad)
+    assert torch.equal(*gradients)

@@ -106,7 +106,7 @@ def test_the_log_has_statistics_of_every_level_and_leaves_the_loss_alone(step_of
 def test_normal_features_are_told_from_others_by_the_logged_normality(step_of):
     def normality(embeddings):
         plugin = SegReg(taps="last", log=True)
-        plugin.read = lambda _: embeddings
+        plugin.read = lambda features: (features, embeddings)
         return step_of(plugin)[0].loss_terms["segreg.last.normality"].item()
 
     generator = torch.Generator().manual_seed(0)
