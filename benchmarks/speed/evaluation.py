@@ -50,7 +50,7 @@ def evaluation(workload: Workload, precision: str, repeats: int, cases: int = 12
     from benchmarks.speed.training import Floor
 
     floor = Floor(workload, precision)
-    floor.steps(60 if workload.plan.dims == 2 else 10)
+    floor.steps(150 if workload.plan.dims == 2 else 30)
     network = floor.network.eval()
     inference = Inference(workload.plan, workload.training.overlap, workload.device, precision)
     stream = workload.stream

@@ -85,7 +85,15 @@ def _nearest(start: Mask, end: Mask, spacing_mm: Sequence[float], missing_mm: fl
         return np.empty(0)
     if not end.any():
         return np.full(int(np.count_nonzero(start)), missing_mm)
-    from scipy.ndimage import distance_transform_edt
+    from scipy.spatial import cKDTree
 
-    distances: NDArray[np.float64] = distance_transform_edt(~end, sampling=tuple(spacing_mm))[start]
+    distances = np.zeros(int(np.count_nonzero(start)))
+    apart = ~end[start]  # a voxel of both borders is at distance 0
+    if apart.any():
+        from_voxels, to_voxels, spacing = np.argwhere(start)[apart], np.argwhere(end), np.asarray(spacing_mm)
+        # A distance transform of the whole box costs as much for good predictions and several times more for poor ones.
+        tree = cKDTree(to_voxels * spacing, leafsize=32, balanced_tree=False)
+        _, nearest = tree.query(from_voxels * spacing)
+        # Not the tree's own distances: differences of whole voxels keep 2 mm at 2 mm, where nsd_2mm has its edge.
+        distances[apart] = np.sqrt((((to_voxels[nearest] - from_voxels) * spacing) ** 2).sum(axis=1))
     return distances

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 
 from clbench.metrics import METRICS
 from clbench.metrics.surfaces import border, surface_distances
@@ -149,3 +150,13 @@ def test_masks_that_do_not_fit_are_refused():
         surface_distances(CUBE, CUBE[1:], SPACING)
     with pytest.raises(ValueError, match="do not fit"):
         surface_distances(CUBE, CUBE, SPACING[:2])
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.4, 0.4, 2.0), (1.5625, 1.3, 10.0)])
+def test_distances_are_those_of_the_distance_transform_to_the_last_bit_that_counts(spacing):
+    random = np.random.default_rng(0)
+    prediction, truth = (random.random((14, 12, 6)) > threshold for threshold in (0.8, 0.95))
+    found = surface_distances(prediction, truth, spacing).from_prediction
+    expected = distance_transform_edt(~border(truth), sampling=spacing)[border(prediction)]
+    assert found == pytest.approx(expected, rel=1e-15)
+    assert np.array_equal(found <= 2, expected <= 2)
