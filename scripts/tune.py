@@ -1,8 +1,8 @@
 """Choose defaults on validation cases: run a grid of settings and write what each comes to.
 
-Usage: python scripts/tune.py benchmarks/tuning/FILE.toml [--out RUNS] [--data DIR] [--only NAME] [--list]
+Usage: python scripts/tune.py benchmarks/tuning/FILE.toml [--out RUNS] [--data DIR] [--only NAME] [--threads N] [--list]
 
-A file has ``stream``, ``preset`` and ``seed``, and under ``[strategies.NAME]`` values for each option, all combinations
+A file has ``stream``, ``preset``, ``seed`` and ``settings`` for every run, and under ``[strategies.NAME]`` values for each option, all combinations
 of which are run; ``naive`` and ``joint`` come first, to compare with. Every setting is an ordinary run folder under
 RUNS, so that a sweep that was stopped goes on where it was. Nothing is read but the validation cases. The table goes to
 results/tuning/FILE.md, with the settings that are done so far.
@@ -46,7 +46,7 @@ def settings(sweep: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def config(sweep: dict[str, Any], strategy: str, values: dict[str, Any], arguments: argparse.Namespace) -> RunConfig:
     """The run of one setting."""
-    chosen = [*arguments.set, *(f"{strategy}.{option}={value}" for option, value in values.items())]
+    chosen = [*sweep["settings"], *(f"{strategy}.{option}={value}" for option, value in values.items())]
     return make_config(
         stream=sweep["stream"],
         strategy=strategy,
@@ -56,6 +56,7 @@ def config(sweep: dict[str, Any], strategy: str, values: dict[str, Any], argumen
         out=arguments.out,
         data=arguments.data,
         predictions="none",
+        threads=arguments.threads,
     )
 
 
@@ -74,7 +75,8 @@ def table(sweep: dict[str, Any], rows: list[list[str]], total: int) -> str:
     lines = [
         f"# {sweep['about']}",
         "",
-        f"Stream `{sweep['stream']}`, preset `{sweep['preset']}`, seed {sweep['seed']}; Dice of the validation cases. "
+        f"Stream `{sweep['stream']}`, preset `{sweep['preset']}`, seed {sweep['seed']}"
+        f"{''.join(f', `{setting}`' for setting in sweep['settings'])}; Dice of the validation cases. "
         f"{len(rows)} of {total} settings done.",
         "",
         f"| strategy | setting | {' | '.join(COLUMNS)} |",
@@ -90,7 +92,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs") / "tuning")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--set", action="append", default=[], help="a setting for every run, such as training.steps=30")
+    parser.add_argument("--threads", type=int, default=0, help="processor threads of every run")
     parser.add_argument("--only", default="", help="run settings of strategies whose name contains this")
     parser.add_argument("--list", action="store_true", help="say what would be run")
     parser.add_argument("--table", type=Path, help="where the table goes")

@@ -30,11 +30,11 @@ def test_a_sweep_writes_one_row_per_setting_and_is_resumed(tune, tmp_path, monke
     monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
     card, path, table = write_domain_stream(tmp_path / "data", tasks=2), tmp_path / "toy.toml", tmp_path / "table.md"
     path.write_text(
-        f'about = "Toy"\nstream = "{card}"\npreset = "smoke"\nseed = 0\n[strategies.l2]\nweight = [0.0, 0.01]\n'
+        f'about = "Toy"\nstream = "{card}"\npreset = "smoke"\nseed = 0\nsettings = {list(TINY)}\n'
+        "[strategies.l2]\nweight = [0.0, 0.01]\n"
     )
     places = {"--out": tmp_path / "runs", "--data": card.parent, "--table": table}
     words = [str(path), *(str(word) for pair in places.items() for word in pair)]
-    words += [word for setting in TINY for word in ("--set", setting)]
     assert tune(words) == 0
     assert "scored" in capsys.readouterr().err
     rows = [line.strip("| ").split(" | ") for line in table.read_text().splitlines() if line.startswith("| `")]
