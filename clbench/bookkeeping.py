@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clbench.config import RunConfig
 from clbench.continual import CaseRow, Regime, score_matrix
 from clbench.data.case import Case
-from clbench.data.nifti import RawCase
+from clbench.data.nifti import Truth
 from clbench.data.prepare import Prepared
 from clbench.device import device_name
 from clbench.evaluate import Inference, evaluate_cases, scored_tasks
@@ -247,8 +247,8 @@ class Bookkeeper:
         if wanted == "none" or (wanted == "final" and after_task < len(self.stream.tasks)):
             return None
 
-        def keep(case: Case, labels: NDArray[np.uint8], raw: RawCase, on_task: int) -> None:
-            self.folder.write_prediction(after_task, self.naming.case(case.case_id), labels, raw.affine, on_task)
+        def keep(case: Case, labels: NDArray[np.uint8], truth: Truth, on_task: int) -> None:
+            self.folder.write_prediction(after_task, self.naming.case(case.case_id), labels, truth.affine, on_task)
 
         return keep
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from clbench.continual import CaseRow
 from clbench.data.case import Case
-from clbench.data.nifti import RawCase, read_case
+from clbench.data.nifti import Truth, read_truth
 from clbench.data.plan import Plan
 from clbench.data.prepare import Prepared
 from clbench.errors import RunError
@@ -25,7 +25,7 @@ from clbench.streams.stream import Stream, Task
 SCORED_SPLITS = ("val", "test")
 WINDOWS_PER_BATCH = {2: 16, 3: 2}
 
-Keep = Callable[[Case, NDArray[np.uint8], RawCase, int], None]
+Keep = Callable[[Case, NDArray[np.uint8], Truth, int], None]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def evaluate_cases(
     network.eval()
     for case_id, places in wanted.items():
         item = prepared[case_id]
-        raw = read_case(item.case)
+        truth = read_truth(item.case)
         rows: list[CaseRow] = []
         for group in _told_alike(network, places):
             select_task(network, group[0][0].index)
@@ -149,9 +149,9 @@ def evaluate_cases(
                 )
             prediction = item.geometry.to_native(scores).astype(np.uint8)
             if keep is not None and any(split == "test" for _, split in group):
-                keep(item.case, prediction, raw, 0 if len(group) == len(places) else group[0][0].index)
+                keep(item.case, prediction, truth, 0 if len(group) == len(places) else group[0][0].index)
             for task, split in group:
-                rows += _rows(stream, task, split, after_task, item.case, prediction, raw)
+                rows += _rows(stream, task, split, after_task, item.case, prediction, truth)
         yield rows
     network.train(was_training)
 
@@ -170,8 +170,8 @@ def evaluate(*args: Any, **kwargs: Any) -> Iterator[CaseRow]:
 
 
 def _rows(
-    stream: Stream, task: Task, split: str, after_task: int, case: Case, prediction: NDArray[np.uint8], raw: RawCase
+    stream: Stream, task: Task, split: str, after_task: int, case: Case, prediction: NDArray[np.uint8], truth: Truth
 ) -> Iterator[CaseRow]:
     labels = {name: value for name, value in stream.labels.items() if value in task.labels}
-    for label, metric, value in score_case(prediction, raw.mask, labels, raw.spacing_mm):
+    for label, metric, value in score_case(prediction, truth.mask, labels, truth.spacing_mm):
         yield CaseRow(after_task, task.index, split, case.case_id, case.patient_id, label, metric, value)

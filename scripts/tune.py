@@ -2,10 +2,10 @@
 
 Usage: python scripts/tune.py benchmarks/tuning/FILE.toml [--out RUNS] [--data DIR] [--only NAME] [--threads N] [--list]
 
-A file has ``stream``, ``preset``, ``seed`` and ``settings`` for every run, and under ``[strategies.NAME]`` values for each option, all combinations
-of which are run; ``naive`` and ``joint`` come first, to compare with. Every setting is an ordinary run folder under
-RUNS, so that a sweep that was stopped goes on where it was. Nothing is read but the validation cases. The table goes to
-results/tuning/FILE.md, with the settings that are done so far.
+A file has ``stream``, ``preset``, ``seed`` and ``settings`` for every run, and under ``[strategies.NAME]`` values for
+each option, all combinations of which are run; ``naive`` and ``joint`` come first, to compare with. Every setting is
+an ordinary run folder under RUNS, so that a sweep that was stopped goes on where it was. Nothing is read but the
+validation cases. The table goes to results/tuning/FILE.md, with the settings that are done so far.
 """
 
 from __future__ import annotations

@@ -11,10 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.speed.measure import interleave
+from benchmarks.speed.strategies import trained_network
 from benchmarks.speed.workload import Workload
 from clbench.data.nifti import read_case
 from clbench.evaluate import Inference, evaluate
 from clbench.metrics import score_case
+
+TRAINED = {2: 300, 3: 60}
+"""Steps before the measurement."""
 
 
 class _Call:
@@ -45,13 +49,9 @@ class _Recorder(nn.Module):
 def evaluation(workload: Workload, precision: str, repeats: int, cases: int = 12) -> dict[str, float]:
     """Seconds per case of what an evaluation is made of.
 
-    The network is trained for a moment first, so that its predictions are organs and not noise.
+    The network is trained for a while first, so that its predictions are organs and not noise.
     """
-    from benchmarks.speed.training import Floor
-
-    floor = Floor(workload, precision)
-    floor.steps(150 if workload.plan.dims == 2 else 30)
-    network = floor.network.eval()
+    network = trained_network(workload, precision, TRAINED[workload.plan.dims])
     inference = Inference(workload.plan, workload.training.overlap, workload.device, precision)
     stream = workload.stream
     task = stream.tasks[0]

@@ -53,14 +53,11 @@ def decode(path: Path) -> Decoded:
         InputError: the file is missing, truncated, corrupt, not NIfTI, claims more than 2**31 voxels, stores
             complex or color voxels, or has a geometry that cannot be used.
     """
-    with _readable(path), path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        stream = gzip.GzipFile(fileobj=file) if zipped else file
+    with _opened(path) as stream:
         header = _header(path, stream)
         start = _HEADER_BYTES[type(header)]
         end = _image_end(path, header)
-        if end > path.stat().st_size * (GZIP_MAX_RATIO if zipped else 1):
+        if end > path.stat().st_size * (GZIP_MAX_RATIO if isinstance(stream, gzip.GzipFile) else 1):
             raise InputError(f"{path}: truncated, its header promises {end} bytes; copy or download it again")
         content = bytes(start) + _read_to_end(stream, end - start)
         if len(content) > end:
@@ -71,6 +68,27 @@ def decode(path: Path) -> Decoded:
         with np.errstate(all="ignore"):  # what a damaged slope overflows becomes infinite, which no reader accepts
             array = np.asarray(header.data_from_fileobj(io.BytesIO(content)))
     return Decoded(array, header.get_data_dtype(), affine, spacing_mm)
+
+
+def decode_header(path: Path) -> Decoded:
+    """As ``decode``, for a file that was read whole before: only its header is, and its voxels are zeros.
+
+    The zeros take no memory.
+    """
+    with _opened(path) as stream:
+        header = _header(path, stream)
+        _image_end(path, header)
+        voxels = np.broadcast_to(np.zeros((), header.get_data_dtype()), header.get_data_shape())
+        return Decoded(voxels, header.get_data_dtype(), *_geometry(path, header))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+    """The file's bytes, unpacked; what reading them raises becomes one line."""
+    with _readable(path), path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        yield gzip.GzipFile(fileobj=file) if zipped else file
 
 
 @contextmanager

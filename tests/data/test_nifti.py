@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clbench.data.case import Case
-from clbench.data.nifti import channel_count, read_case, read_mask, read_volume
+from clbench.data.nifti import channel_count, read_case, read_mask, read_truth, read_volume
 from clbench.errors import InputError
 
 
@@ -222,6 +222,30 @@ def test_a_4d_mask_is_read_at_the_frame_of_its_case_and_a_3d_one_goes_with_every
         np.testing.assert_array_equal(raw.mask, expected)
         np.testing.assert_array_equal(raw.image[0], image if channel == 0 else -image)
         np.testing.assert_array_equal(read_case(case_of(images, still, channel=channel)).mask, mask)
+
+
+@pytest.mark.parametrize("changes", [{}, {"channel": 1}, {"crop": ((0, 4), (0, 4), (0, 3))}])
+@pytest.mark.parametrize("affine", [np.eye(4), np.diag([-0.5, 0.7, 3.0, 1.0])])
+def test_the_truth_is_that_of_the_case_and_needs_no_voxel_of_the_image(
+    tmp_path, write_nifti, image, mask, changes, affine
+):
+    inner = np.zeros_like(mask)
+    inner[2:4, 1:3, 1:2] = mask[2:4, 1:3, 1:2]
+    voxels = np.stack([image, -image], axis=-1) if "channel" in changes else image
+    path = write_nifti(tmp_path / "a.nii.gz", voxels, affine)
+    case = case_of(path, write_nifti(tmp_path / "m.nii.gz", inner, affine), **changes)
+    whole = read_case(case)
+    path.write_bytes(gzip.compress(header_bytes(path)[:348] + b"broken"))
+    truth = read_truth(case)
+    np.testing.assert_array_equal(truth.mask, whole.mask)
+    np.testing.assert_array_equal(truth.affine, whole.affine)
+    assert truth.spacing_mm == whole.spacing_mm
+
+
+def test_the_truth_of_a_case_on_two_grids_is_refused(tmp_path, write_nifti, image, mask):
+    case = case_of(write_nifti(tmp_path / "a.nii.gz", image), write_nifti(tmp_path / "m.nii.gz", mask[1:]))
+    with pytest.raises(InputError, match="put both on one grid"):
+        read_truth(case)
 
 
 def test_a_4d_mask_of_another_length_or_of_a_3d_image_is_refused(tmp_path, write_nifti, image, mask):
