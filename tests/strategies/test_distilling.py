@@ -14,6 +14,8 @@ from clbench.networks import build_network
 from clbench.networks.head import grow_head
 from clbench.networks.taps import tap
 from clbench.networks.unet import weights
+from clbench.strategies.der import DER
+from clbench.strategies.fdr import FDR
 from clbench.strategies.lwf import LwF
 from clbench.strategies.mib import MiB
 from clbench.strategies.plop import PLOP
@@ -146,6 +148,31 @@ def test_lwf_charges_the_weighted_divergence_from_the_previous_network(network):
     assert strategy.loss.item() == pytest.approx(3 * distillation(output, old, 2.0).item(), rel=1e-5)
     strategy.loss.backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+class Compared(SupervisedPlugin):
+    """What LwF charges, and the divergence worked out anew on the patches of the task at hand."""
+
+    def __init__(self, taught):
+        super().__init__()
+        self.taught, self.charged, self.expected = taught, [], []
+
+    def before_backward(self, strategy, **_):
+        if self.taught.kept:
+            self.charged.append(strategy.loss_terms["lwf"].item())
+            with torch.no_grad():
+                own = strategy.model(strategy.mb_x)
+            self.expected.append(distillation(own, self.taught.ask(strategy, strategy.mb_x)[0], 2.0).item())
+
+
+@pytest.mark.parametrize("other", [DER, FDR])
+def test_beside_a_rehearsal_that_appends_patches_lwf_charges_those_of_the_task(other, domain_benchmark):
+    taught = LwF()
+    compared = Compared(taught)
+    train(domain_benchmark, {"lwf": taught, "other": other(), "compared": compared})
+    assert len(compared.charged) == 6
+    assert compared.charged == pytest.approx(compared.expected, rel=1e-4, abs=1e-7)
+    assert max(compared.charged) > 0
 
 
 def test_mib_starts_new_classes_from_the_background(network):
