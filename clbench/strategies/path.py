@@ -39,8 +39,8 @@ class PathAnchored(Anchored):
             add_loss(strategy, self.term, penalty.detach())
 
     @torch.no_grad()
-    def after_update(self, strategy: Any, **_: Any) -> None:
-        """Gather what this step did."""
+    def after_training_iteration(self, strategy: Any, **_: Any) -> None:
+        """Gather what this step did, after other parts may have changed it."""
         self.gather(strategy.model, self._gradients, _falls(strategy.model, self._before, self._gradients))
         self._before, self._gradients = {}, {}
 

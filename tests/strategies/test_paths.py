@@ -8,6 +8,7 @@ from avalanche.training import Naive
 from clbench.functional.importance import output_sensitivity, path_importance
 from clbench.networks.unet import weights
 from clbench.strategies.frozen import Frozen
+from clbench.strategies.gpm import GPM
 from clbench.strategies.l2 import L2
 from clbench.strategies.mas import MAS
 from clbench.strategies.patches import training_patches
@@ -74,8 +75,30 @@ def test_the_path_does_not_see_the_penalty(domain_benchmark):
     assert network.weight.grad.item() == pytest.approx(100 * (network.weight.item() - 1))
     with torch.no_grad():
         network.weight -= 0.01 * network.weight.grad
-    plugin.after_update(strategy)
+    plugin.after_training_iteration(strategy)
     assert plugin.kept["path"]["weight"].item() == 0
+
+
+class PathsOf(SupervisedPlugin):
+    """The paths of SI at the end of each task; stands before it."""
+
+    def __init__(self, plugin):
+        super().__init__()
+        self.plugin, self.paths = plugin, []
+
+    def after_training_exp(self, strategy, **_):
+        self.paths.append({name: value.clone() for name, value in self.plugin.kept["path"].items()})
+
+
+def test_the_path_is_that_of_the_step_as_gpm_leaves_it(domain_benchmark):
+    """What GPM holds still contributes nothing, whatever the optimizer wanted of it."""
+    plugin, held = SI(), GPM()
+    paths = PathsOf(plugin)
+    train(domain_benchmark, {"paths": paths, "si": plugin, "gpm": held}, optimizer="adamw", weight_decay=0.1)
+    still = [name for name in held.rows if name not in held.bases]
+    assert still
+    assert all(paths.paths[0][name].any() for name in still)
+    assert not any(paths.paths[1][name].any() for name in still)
 
 
 def test_rwalk_remembers_fisher_information_and_scores_of_its_intervals(domain_benchmark):
