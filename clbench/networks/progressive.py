@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clbench.networks.head import NEGATIVE_SLOPE, close_heads
 from clbench.networks.taps import TapPoint
 from clbench.networks.unet import SegmentationNetwork
-from clbench.seeding import torch_generator
+from clbench.seeding import forked_rng, torch_generator
 
 
 class Lateral(nn.Module):
@@ -86,16 +86,17 @@ class ProgressiveNetwork(nn.Module):
         self.requires_grad_(False)
         close_heads(self)
         number, dims = self.tasks + 1, len(network.topology.strides[0])
-        laterals = {
-            name: Lateral(
-                dims,
-                _channels(block),
-                self.tasks,
-                max(1, round(self.lateral * _channels(block))),
-                torch_generator(self.seed, "lateral", number, name),
-            )
-            for name, block in _levels(network).items()
-        }
+        with forked_rng(0):  # constructors draw weights that are drawn again
+            laterals = {
+                name: Lateral(
+                    dims,
+                    _channels(block),
+                    self.tasks,
+                    max(1, round(self.lateral * _channels(block))),
+                    torch_generator(self.seed, "lateral", number, name),
+                )
+                for name, block in _levels(network).items()
+            }
         self.laterals.append(nn.ModuleDict(laterals))
         self.columns.append(network)
         self._listen(network, number)

@@ -75,6 +75,14 @@ def test_classes_are_those_of_the_labels_seen(class_benchmark, domain_benchmark)
 
 
 @pytest.mark.parametrize("name", PLUGINS)
+def test_growing_leaves_the_global_random_stream_alone(class_benchmark, name):
+    strategy = make_strategy(class_benchmark, {name: PLUGINS[name]()})
+    before = torch.get_rng_state()
+    strategy.grown(strategy.model, class_benchmark.train_stream[1])
+    assert torch.get_rng_state().equal(before)
+
+
+@pytest.mark.parametrize("name", PLUGINS)
 def test_other_networks_are_refused(name):
     with pytest.raises(InputError, match=f"{name} builds on the network unet, not on Linear"):
         PLUGINS[name]().check(nn.Linear(1, 1))
