@@ -34,7 +34,8 @@ class VectorQuantizer(nn.Module):
 
     Codes are running means of the features assigned to them, not weights that an optimizer moves. In training, a code
     whose running use falls below 5 % of the mean is moved to features of the current batch, at evenly spaced voxels;
-    so is every code at the first batch. Evaluation changes nothing. Computed in float32.
+    so is, at the first batch, every code used less than the mean, and the others become means of its features.
+    Evaluation changes nothing. Computed in float32.
 
     Args:
         codes: K, at least 1.

@@ -21,11 +21,12 @@ class L2GNet(StrategyPlugin):
     Args:
         weight: factor of the commitment loss.
 
-    Equation: L_t(θ) + weight · mean ‖z − e(z)‖², where z are the features at the bottleneck and e(z) the nearest code,
-        to which no gradient flows: codes are running means of their features.
+    Equation: L_t(θ) + weight · mean over voxels and channels of (z − e(z))², where z are the features at the bottleneck
+        and e(z) the nearest code, to which no gradient flows: codes are running means of their features.
 
     Source: Gorade et al. 2025, arXiv 2502.05229 (L2GNet); van den Oord et al. 2017, arXiv 1711.00937, equation 3.
-    Differs from the source in: sizes and weights of L2GNet are not public, see the network.
+    Differs from the source in: sizes and weights of L2GNet are not public, see the network; the commitment is a mean
+        over channels, not their sum.
     Defaults: 0.25 is the commitment factor of van den Oord et al.
     Memory: none between tasks; the codebook is part of the network.
     Time: the network takes about 1.02 times the step of ``unet``.

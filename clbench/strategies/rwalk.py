@@ -23,7 +23,7 @@ class RWalk(PathAnchored):
     needed.
 
     Args:
-        weight: factor of the penalty.
+        weight: factor of the penalty; the source's λ is half of it.
         alpha: share of the newest steps in the moving average of the Fisher information.
         update_every: steps between two updates of Fisher information and path score.
         damping: change of the output below which the fall of the loss is not divided by it.
