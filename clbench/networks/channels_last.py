@@ -26,6 +26,11 @@ def convolve_channels_last(network: nn.Module) -> None:
             module.register_forward_pre_hook(_channels_last)
 
 
+def convolves_channels_last(network: nn.Module) -> bool:
+    """Whether any convolution of a network does."""
+    return any(_channels_last in module._forward_pre_hooks.values() for module in network.modules())
+
+
 def _channels_last(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Tensor]:
     (x,) = inputs
     return (x.contiguous(memory_format=LAYOUTS[x.ndim]) if x.ndim in LAYOUTS else x,)

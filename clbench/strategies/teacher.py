@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clbench.networks.channels_last import convolve_channels_last, convolves_channels_last
 from clbench.networks.unet import weights
 from clbench.strategies.plugin import StrategyPlugin
 
@@ -18,7 +19,8 @@ def frozen_copy(network: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
 
     Its layers are in evaluation mode, so that it changes nothing in itself; the flag of the whole is that of training,
     so that it answers at all resolutions that the student is supervised at. It shares nothing with the network, and
-    listens to no hooks that others have put there.
+    listens to no hooks that others have put there. It convolves in the network's layout: in bfloat16 another one moved
+    logits of a new network by 0.1.
 
     Args:
         network: what the weights were taken from, grown since or not.
@@ -29,6 +31,8 @@ def frozen_copy(network: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
         module._backward_hooks.clear()
+    if convolves_channels_last(network):
+        convolve_channels_last(copy)
     for name, value in kept.items():
         place, _, attribute = name.rpartition(".")
         module = copy.get_submodule(place)

@@ -76,6 +76,20 @@ def test_a_teacher_shares_nothing_and_learns_nothing(network):
     assert not any(module.training for module in teacher.modules() if module is not teacher)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
+def test_a_teacher_with_the_networks_weights_gives_its_answers_to_the_last_bit(precision):
+    grid = SimpleNamespace(dims=2, patch_size=(32, 32), spacing_mm=(0.0, 0.0, 0.0))
+    network = build_network(
+        "unet", plan=grid, in_channels=1, classes=3, base_features=8, max_features=32, deep_supervision=True, seed=0
+    )
+    x = torch.randn(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        ours = network.train()(x)
+        with torch.no_grad():
+            theirs = frozen_copy(network, weights(network))(x)
+    assert all(level.equal(answer) for level, answer in zip(ours, theirs, strict=True))
+
+
 @pytest.mark.parametrize("plugin", [LwF, MiB, POD, PLOP])
 def test_nothing_is_charged_in_the_first_task_and_at_the_first_step_of_the_second(plugin, domain_benchmark):
     """There the network is still its own teacher."""
