@@ -9,7 +9,6 @@ from torch import Tensor
 
 from clbench.functional.distillation import mean_over_levels, over_levels, unbiased_distillation
 from clbench.functional.unbiased import unbiased_dice_ce
-from clbench.networks.head import LinearHead
 from clbench.strategies.criterion import CriterionSwap, Terms
 from clbench.strategies.plugin import add_loss
 from clbench.strategies.teacher import Taught, class_count
@@ -52,9 +51,7 @@ class MiB(Taught):
     def before_training_exp(self, strategy: Any, **_: Any) -> None:
         """Take over the segmentation loss, and let new rows of the head start as the background's."""
         self._swap.put(strategy, self._criterion)
-        for name, head in strategy.model.named_modules():
-            if self.kept and isinstance(head, LinearHead):
-                head.share_background(len(self.kept[f"{name}.conv.weight"]))
+        self.share_background(strategy.model)
 
     def before_backward(self, strategy: Any, **_: Any) -> None:
         """Add the divergence from the previous network."""

@@ -27,8 +27,9 @@ class PLOP(POD):
 
     Where a task adds classes, its masks show old classes as background. Each background voxel gets the class that the
     previous network sees there, if that network is sure: if the entropy of its prediction is below the median for that
-    class over the task's training patches. Other background voxels have no label. Where a task adds no class, as in
-    every task of a domain-incremental stream, ``plop`` is ``pod``.
+    class over the task's training patches. Other background voxels have no label. New rows of the head start as the
+    background's, and share its probability with it. Where a task adds no class, as in every task of a
+    domain-incremental stream, ``plop`` is ``pod``.
 
     Args:
         weight: factor of the distance between feature maps.
@@ -42,8 +43,8 @@ class PLOP(POD):
         log K_{t−1}, ν the share of a patch's background voxels that have a label. To this, weight · √(K_t / new
         classes) times the distance of ``pod``.
 
-    Source: Douillard et al. 2021, arXiv 2011.11390, equations 3 to 8; the least threshold and the root as in the
-        authors' code.
+    Source: Douillard et al. 2021, arXiv 2011.11390, equations 3 to 8; the least threshold, the root and the start
+        of new rows (that of ``mib``) as in the authors' code.
     Differs from the source in: the Dice term, over labelled voxels; what ``pod`` says of feature maps.
     Memory: the weights of the previous network, 4 bytes each, and one threshold per class while a task is learned.
     Time: as ``pod``, and ``samples`` forward passes of one patch at the start of each task.
@@ -65,8 +66,9 @@ class PLOP(POD):
         self._swap = CriterionSwap()
 
     def before_training_exp(self, strategy: Any, **_: Any) -> None:
-        """Take over the segmentation loss."""
+        """Take over the segmentation loss, and let new rows of the head start as the background's."""
         self._swap.put(strategy, self._criterion)
+        self.share_background(strategy.model)
 
     def before_forward(self, strategy: Any, **_: Any) -> None:
         """Find out, once per task, how sure the previous network is of each class."""

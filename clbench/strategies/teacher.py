@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from clbench.networks.channels_last import convolve_channels_last, convolves_channels_last
+from clbench.networks.head import LinearHead
 from clbench.networks.unet import weights
 from clbench.strategies.plugin import StrategyPlugin
 
@@ -88,6 +89,12 @@ class Taught(StrategyPlugin):
         """Remember the network, and let the old teacher go."""
         self._teacher = None
         self.kept = {name: value.clone() for name, value in weights(strategy.model).items()}
+
+    def share_background(self, network: nn.Module) -> None:
+        """Let the rows that the heads have grown since the teacher start as the background's."""
+        for name, head in network.named_modules():
+            if self.kept and isinstance(head, LinearHead):
+                head.share_background(len(self.kept[f"{name}.conv.weight"]))
 
     def teacher(self, strategy: Any) -> nn.Module:
         """The network of the previous task; built when it is first asked for in a task."""

@@ -208,6 +208,31 @@ def test_mib_charges_nothing_at_the_start_of_a_task_with_new_classes(class_bench
     assert spy.first[3]["mib"] == pytest.approx(0, abs=1e-5)
 
 
+class FirstOutput(SupervisedPlugin):
+    """What network and teacher predict at the first step of each task."""
+
+    def __init__(self, taught):
+        super().__init__()
+        self.taught, self.pairs = taught, {}
+
+    def before_backward(self, strategy, **_):
+        if self.taught.answers:
+            pair = strategy.mb_output.detach().softmax(1), self.taught.answers[0].softmax(1)
+            self.pairs.setdefault(strategy.experience.index, pair)
+
+
+@pytest.mark.parametrize("plugin", [MiB, PLOP])
+def test_new_classes_start_with_a_share_of_the_backgrounds_probability(plugin, class_benchmark):
+    first = FirstOutput(taught := plugin())
+    train(class_benchmark, {"taught": taught, "first": first})
+    assert sorted(first.pairs) == [2, 3]
+    for ours, theirs in first.pairs.values():
+        known = theirs.shape[1]
+        torch.testing.assert_close(ours[:, 1:known], theirs[:, 1:])
+        torch.testing.assert_close(ours[:, :1], theirs[:, :1] / 2)
+        torch.testing.assert_close(ours[:, known:], theirs[:, :1] / 2)
+
+
 def test_on_a_domain_stream_mib_is_lwf_at_temperature_one(domain_benchmark):
     ours, _ = train(domain_benchmark, {"mib": MiB(weight=2.0)})
     theirs, _ = train(domain_benchmark, {"lwf": LwF(weight=2.0, temperature=1.0)})
