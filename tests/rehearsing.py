@@ -43,14 +43,14 @@ class Watch(SupervisedPlugin):
         self.gradients.append(torch.cat(gradients).clone())
 
 
-def make_strategy(benchmark, plugins, *, classes=None, deep_supervision=False, **recipe):
+def make_strategy(benchmark, plugins, *, classes=None, deep_supervision=False, network="unet", **recipe):
     """A strategy with its network, on the processor; the head starts with the classes of the first experience."""
     first = benchmark.train_stream[0]
     plan = first.sampling.plan
 
     def build(count):
         return build_network(
-            "unet",
+            network,
             plan=plan,
             in_channels=1,
             classes=count,

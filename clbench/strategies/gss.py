@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from clbench.functional.fisher import evaluating
 from clbench.functional.greedy import greedy_selection
 from clbench.seeding import numpy_generator
 from clbench.strategies.memory import CaseMemory, by_task, candidates, capacity
@@ -92,4 +93,6 @@ class GSS(Rehearsal):
         items = [patches[slot] for slot in range(self.patches_per_case)]
         x = torch.stack([image for image, _, _ in items]).to(strategy.device)
         y = torch.stack([mask for _, mask, _ in items]).to(strategy.device)
-        return gradient_of(strategy, self, x, y, [bits for _, _, bits in items])
+        with evaluating(strategy.model):  # what follows its features while it trains, such as a codebook, stays
+            strategy.model.training = True  # answers at all resolutions that it is supervised at
+            return gradient_of(strategy, self, x, y, [bits for _, _, bits in items])

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from clbench.functional.greedy import greedy_selection
+from clbench.networks.unet import weights
 from clbench.strategies import gss
 from clbench.strategies.gss import GSS
-from rehearsing import train
+from rehearsing import make_strategy, train
 
 
 @pytest.fixture
@@ -48,6 +49,20 @@ def test_gradients_are_those_of_the_case_alone(selections, domain_benchmark):
 def test_the_memory_joins_the_batch_from_the_second_task_on(domain_benchmark):
     _, watch = train(domain_benchmark, {"gss": GSS(share=1.0)})
     assert [len(x) for x, _ in watch.batches] == [2] * 3 + [4] * 6
+
+
+def test_choosing_leaves_the_network_as_the_task_left_it(domain_benchmark):
+    """Its codebook included, which follows the features of every training step."""
+    ours, naive = (
+        make_strategy(domain_benchmark, plugins, network="l2gnet", deep_supervision=True)
+        for plugins in ({"gss": GSS()}, {})
+    )
+    for strategy in (ours, naive):
+        strategy.train_task(domain_benchmark.train_stream[0])
+    expected = weights(naive.model)
+    assert any("quantizer" in name for name in expected)
+    assert all(value.equal(expected[name]) for name, value in weights(ours.model).items())
+    assert ours.model.encoder[0].training
 
 
 def test_it_trains_on_a_growing_head(class_benchmark):
