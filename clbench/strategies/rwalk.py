@@ -36,8 +36,9 @@ class RWalk(PathAnchored):
     Source: Chaudhry et al. 2018, arXiv 1801.10112, equations 5 to 8; alpha and the update interval as in the authors'
         code.
     Differs from the source in: g is the gradient of the loss before clipping and without this penalty (the terms of
-        other parts of a combination count as loss). ``damping`` is an option: the authors' 1e-32 lets a single weight
-        that came back to where it was take the whole scale. No stored samples.
+        other parts of a combination count as loss). ``damping`` is an option. The paper's equations are followed where
+        the authors' code departs from them: it divides by F Δ² with the F of the interval before, under a damping of
+        1e-3, and adds the mean of old and new scores to the old ones. No stored samples.
     Memory: 16 bytes per weight between tasks, whatever their number; 32 while a task is learned.
     Time: a few passes over the weights per step, about 5 % of it.
     """
