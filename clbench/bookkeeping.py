@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -227,7 +227,7 @@ class Bookkeeper:
         return rows
 
     def _named(self, row: CaseRow) -> CaseRow:
-        return replace(row, case=self.naming.case(row.case), patient=self.naming.patient(row.patient))
+        return row._replace(case=self.naming.case(row.case), patient=self.naming.patient(row.patient))
 
     def _probe(self, strategy: SegmentationStrategy, trained: int) -> None:
         """Keep the features of the task just learned; after the last one, write how far those of the others moved.

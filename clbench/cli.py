@@ -214,16 +214,10 @@ def leaderboard(
     metric: Annotated[str, typer.Option(help="the score: see clbench list metrics")] = "dice",
 ) -> None:
     """Rank all runs: leaderboard.md, .csv and .html, one table per stream, data, preset and precision."""
-    from clbench.report.leaderboard import leaderboard as make_leaderboard
+    from clbench.ranking import rank
     from clbench.report.leaderboard import write
-    from clbench.report.load import find_runs
-    from clbench.strategies import STRATEGIES
-    from clbench.verify import consistency
 
-    told = {name for name, spec in STRATEGIES.items() if spec.task_identity}
-    board = make_leaderboard(
-        *find_runs(*paths), metric=metric, told_task=told, check=lambda run: "; ".join(map(str, consistency(run)))
-    )
+    board = rank(*paths, metric=metric)
     for path in write(board, out or paths[0].absolute().parent):
         typer.echo(path)
     for item in board.left_out:
@@ -233,7 +227,9 @@ def leaderboard(
 @app.command()
 def figures(
     paths: Paths,
-    out: Annotated[Path, typer.Option(help="where the figures go", metavar="DIR")] = Path("figures"),
+    out: Annotated[
+        Path | None, typer.Option(help="where they go (default: figures, beside the first PATH)", metavar="DIR")
+    ] = None,
     overlays: Overlays = False,
     data: DataRoot = None,
     stream: Card = "",
@@ -243,6 +239,7 @@ def figures(
     from clbench.report.figures.write import write_figures
     from clbench.report.load import find_runs
 
+    out = out or paths[0].absolute().parent / "figures"
     runs, unread = find_runs(*paths)
     written, left_out = write_figures(runs, out)
     written += write_pictures(runs, out, data, stream) if overlays else []
@@ -263,11 +260,13 @@ def report(
     from functools import partial
 
     from clbench.pictures import embedded
+    from clbench.ranking import inconsistency, told_the_task
     from clbench.report.html.page import html_report
     from clbench.report.load import find_runs
 
     runs, left_out = find_runs(*paths)
-    page = html_report(runs, left_out, partial(embedded, data=data, card=stream) if overlays else None)
+    shown = partial(embedded, data=data, card=stream) if overlays else None
+    page = html_report(runs, left_out, shown, told_task=told_the_task(), check=inconsistency)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
     typer.echo(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,20 +144,22 @@ def _rows(run: Run) -> Iterator[Difference]:
     """Whether every score that the protocol asks for is there, once, and none besides."""
     last = len(run.stream.tasks)
     needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}[run.regime]
-    keys = [(row.after_task, row.on_task, row.split, row.case, row.label, row.metric) for row in run.rows]
+    keys = list(map(attrgetter("after_task", "on_task", "split", "case", "label", "metric"), run.rows))
     if len(set(keys)) < len(keys):
         yield Difference("cases.csv", f"{len(keys) - len(set(keys))} scores are there twice")
     elif run.rows and (run.path / "cases.csv").read_bytes() != case_text(run.rows).encode():
         yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
     metrics = {row.metric for row in run.rows} | required_metrics(_numbers(run))
-    for after_task in sorted({*needed, *(row.after_task for row in run.rows)}):
-        expected = {(*key, metric) for key in _expected(run, after_task) for metric in metrics}
-        there = {key for key in keys if key[0] == after_task}
-        for what, odd in (("missing", expected - there), ("not asked for", there - expected)):
-            if odd:
-                example = ", ".join(map(str, min(odd)))
+    stages = sorted({*needed, *(row.after_task for row in run.rows)})
+    expected = {(*key, metric) for after_task in stages for key in _expected(run, after_task) for metric in metrics}
+    there = set(keys)
+    odd = {"missing": expected - there, "not asked for": there - expected}
+    for after_task in stages if any(odd.values()) else ():
+        for what, every in odd.items():
+            if found := [key for key in every if key[0] == after_task]:
+                example = ", ".join(map(str, min(found)))
                 yield Difference(
-                    "cases.csv", f"{len(odd)} scores after task {after_task} are {what}, such as {example}"
+                    "cases.csv", f"{len(found)} scores after task {after_task} are {what}, such as {example}"
                 )
 
 

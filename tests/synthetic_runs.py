@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def with_distances(rows: list[CaseRow]) -> list[CaseRow]:
         "nsd_2mm": lambda dice: dice,
     }
     return rows + [
-        replace(row, metric=key, value=round(value(row.value), 6)) for row in rows for key, value in more.items()
+        row._replace(metric=key, value=round(value(row.value), 6)) for row in rows for key, value in more.items()
     ]
 
 

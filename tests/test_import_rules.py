@@ -63,6 +63,7 @@ LAYERS: dict[str, set[str]] = {
         "runfolder",
         "streams",
     },
+    "ranking": {"report", "runfolder", "strategies", "verify"},
     "config": {"errors", "strategies"},
     "assembly": PARTS - {"evaluate", "drift", "probe"},
     "resuming": {"errors", "networks", "runfolder", "strategies"},
@@ -89,7 +90,7 @@ LAYERS: dict[str, set[str]] = {
         "runfolder",
         "report",
         "verify",
-        *{"experiment", "pictures", "runfolder", "report", "suite", "verify"},
+        *{"experiment", "pictures", "ranking", "runfolder", "report", "suite", "verify"},
     },
 }
 FRAMEWORKS = {"torch", "monai", "avalanche"}
@@ -102,6 +103,8 @@ BUILDERS = {
     "compile",
     "field",
     "files",
+    "itemgetter",
+    "attrgetter",
     "namedtuple",
     "add_typer",
     "range",

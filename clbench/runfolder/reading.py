@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,6 +19,7 @@ from clbench.runfolder.records import StreamRecord, file_name
 from clbench.runfolder.tables import read_cases, read_drift
 
 SCHEMA_VERSION = 1
+_place = attrgetter("after_task", "on_task", "label", "metric")
 
 
 @dataclass(frozen=True)
@@ -210,12 +212,17 @@ def _checked(content: Any, source: Path, newest: int) -> dict[str, Any]:
 def _rows(path: Path, stream: StreamRecord) -> tuple[CaseRow, ...]:
     """The rows of ``cases.csv``, all of them of tasks, labels and metrics that exist."""
     rows = tuple(read_cases(path)) if path.exists() else ()
-    tasks = len(stream.tasks)
-    for row in rows:
-        known = row.label in stream.labels and row.metric in METRICS
-        if not (known and 0 <= row.after_task <= tasks and 1 <= row.on_task <= tasks):
+    known = {place for place in map(_place, rows) if _exists(stream, *place)}
+    for row in rows if len(known) < len(set(map(_place, rows))) else ():
+        if _place(row) not in known:
             raise InputError(f"{path} is damaged: a row of case {row.case} has a task, label or metric the run lacks")
     return rows
+
+
+def _exists(stream: StreamRecord, after_task: int, on_task: int, label: str, metric: str) -> bool:
+    """Whether a run has such a task, label and metric."""
+    tasks = len(stream.tasks)
+    return label in stream.labels and metric in METRICS and 0 <= after_task <= tasks and 1 <= on_task <= tasks
 
 
 def _drift(path: Path, stream: StreamRecord) -> tuple[DriftRow, ...] | None:

@@ -48,13 +48,14 @@ class Panel:
             (B, M, T + 1, T) float64, NaN where no case has a score.
         """
         _, rows, runs = self.scores.shape
-        matrices = np.full((len(weights), runs, rows, rows - 1), np.nan)
+        # B and M last in memory: the metrics work on one entry of R of all resamples and runs at a time
+        entries = np.full((rows, rows - 1, len(weights), runs), np.nan)
         for task in range(rows - 1):
             chosen = self.task == task
             drawn = weights[:, self.patient[chosen]]
             mean = _weighted_mean(drawn, self.scores[chosen].reshape(len(drawn.T), rows * runs))
-            matrices[..., task] = mean.reshape(len(weights), rows, runs).swapaxes(1, 2)
-        return matrices
+            entries[:, task] = mean.reshape(len(weights), rows, runs).swapaxes(0, 1)
+        return np.moveaxis(entries, (0, 1), (2, 3))
 
 
 def _weighted_mean(weights: Floats, values: Floats) -> Floats:

@@ -111,19 +111,28 @@ def _statistics(group: Group, keys: Sequence[str], metric: str) -> Callable[[Flo
     def of(matrices: Floats) -> dict[str, Floats]:
         found = {key: np.full(matrices.shape[:2], np.nan) for key in keys}
         for regime, places in members.items():
+            if not places:
+                continue
             known = references_of({name: _chosen(matrices, at[places]) for name, at in references.items()})
+            chosen = _of_runs(matrices, places)
             for key in keys:
-                found[key][:, places] = resampled_metric(
-                    key, matrices[:, places], kind, regime, **known, higher_is_better=higher
-                )
+                values = resampled_metric(key, chosen, kind, regime, **known, higher_is_better=higher)
+                found[key][:, places] = values
         return found
 
     return of
 
 
+def _of_runs(matrices: Floats, places: Sequence[int] | Ints) -> Floats:
+    """``matrices[:, places]`` in the memory order of ``Panel.matrices``; a view where these are all runs."""
+    if list(places) == list(range(matrices.shape[1])):
+        return matrices
+    return np.moveaxis(np.moveaxis(matrices, (2, 3), (0, 1))[..., places], (0, 1), (2, 3))
+
+
 def _chosen(matrices: Floats, places: Ints) -> Floats:
     """The matrices of some runs, NaN for those at -1."""
-    return np.where((places >= 0)[:, None, None], matrices[:, places], np.nan)
+    return np.where((places >= 0)[:, None, None], _of_runs(matrices, places), np.nan)
 
 
 def _places(rows: Sequence[Row]) -> list[list[int]]:

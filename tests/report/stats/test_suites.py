@@ -67,12 +67,10 @@ def test_metrics_per_patient_before_averaging(group):
 
 
 def test_a_patient_with_several_cases_counts_once(tmp_path):
-    from dataclasses import replace
-
     from synthetic_runs import case_rows, open_folder
 
     with open_folder(tmp_path) as folder:
-        folder.write_cases([replace(row, patient=row.case[0]) for row in case_rows(SCORES)])
+        folder.write_cases([row._replace(patient=row.case[0]) for row in case_rows(SCORES)])
         folder.finish()
     (group,) = groups(load_runs(tmp_path))
     assert patient_scores(group, group.rows[0], "final") == pytest.approx({"A": 0.6, "B": 0.9})

@@ -1,0 +1,46 @@
+"""What a run must be to be ranked beside others, and what a reader must know of its strategy."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clbench.report.leaderboard import Leaderboard, leaderboard
+from clbench.report.load import find_runs
+from clbench.runfolder import Run
+from clbench.strategies import STRATEGIES
+from clbench.verify import consistency
+
+
+def told_the_task() -> set[str]:
+    """Strategies that are told the task of a test image."""
+    return {name for name, spec in STRATEGIES.items() if spec.task_identity}
+
+
+def inconsistency(run: Run) -> str:
+    """Why a run whose files are as they were may still not be ranked; empty when it may."""
+    return "; ".join(map(str, consistency(run)))
+
+
+def rank(*paths: Path | str, metric: str = "dice") -> Leaderboard:
+    """The leaderboard of every run at or below the paths, those that may not be ranked named.
+
+    Raises:
+        InputError: an unknown metric, a path that is no folder, or no run folder anywhere.
+    """
+    with _without_collection():
+        return leaderboard(*find_runs(*paths), metric=metric, told_task=told_the_task(), check=inconsistency)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for cycles: of millions of rows none is in one, yet all would be looked at again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
