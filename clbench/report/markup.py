@@ -21,7 +21,10 @@ _TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     ">": r"\textgreater{}",
 }
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # some spreadsheets take the wide ones for the narrow
-NOTE = "Mean over seeds ± sample standard deviation; seconds are those of the machine that ran it."
+NOTE = (
+    "Mean over seeds ± sample standard deviation; a row of one seed has none, and says nothing of other seeds. "
+    "Seconds are those of the machine that ran it."
+)
 
 
 def render(tables: Sequence[ResultTable], left_out: Sequence[LeftOut], kind: str) -> str:

@@ -38,7 +38,7 @@ def test_learners_are_ranked_and_bounds_are_not(tmp_path):
     finished(tmp_path, config("ewc"), BETTER)
     finished(tmp_path, config("joint"), JOINT)
     found = cells_of(board_of(tmp_path))
-    assert {label: row["rank"] for label, row in found.items()} == {"ewc": "1 [1]", "naive": "2 [2]", "joint": "–"}
+    assert {label: row["rank"] for label, row in found.items()} == {"ewc": "1 [1]†", "naive": "2 [2]†", "joint": "–"}
     assert list(found) == ["ewc", "naive", "joint"]
     assert found["naive"]["final"].startswith("0.750 [")
     assert found["joint"]["learned"] == found["naive"]["drift"] == "n/a"
@@ -61,12 +61,27 @@ def test_several_seeds_are_one_row_with_an_interval(tmp_path):
     assert final.low < 0.8 < final.high
 
 
+def test_intervals_of_one_seed_are_marked_and_explained_and_others_are_not(tmp_path):
+    for seed in (0, 1, 2):
+        finished(tmp_path, config(seed=seed), BETTER)
+    several = board_of(tmp_path)
+    assert not any("†" in text(several) for text in FORMATS.values())
+    finished(tmp_path, config("ewc"))
+    found = cells_of(board_of(tmp_path))
+    assert all(found["ewc"][key].endswith("†") for key in ("rank", "final", "bwt", "learned", "fwt_upper"))
+    assert not any("†" in cell for cell in found["naive"].values())
+    texts = {kind: FORMATS[kind](board_of(tmp_path)) for kind in ("md", "html")}
+    assert all(
+        "† one seed: the interval covers other patients only, not other seeds" in text for text in texts.values()
+    )
+
+
 def test_the_best_distance_is_the_smallest(tmp_path):
     finished(tmp_path, config(numbers=2))
     finished(tmp_path, config("ewc", numbers=2), BETTER)
     found = cells_of(board_of(tmp_path, metric="hd95_mm"))
     assert list(found) == ["ewc", "naive"]
-    assert found["ewc"]["rank"] == "1 [1]"
+    assert found["ewc"]["rank"] == "1 [1]†"
     assert found["naive"]["bwt"].startswith("-2.000")
 
 

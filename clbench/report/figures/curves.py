@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 from clbench.continual import Floats
 from clbench.report.figures.canvas import canvas, style
 from clbench.report.figures.looks import Look, looks
-from clbench.report.figures.matrices import band, drawn_matrices, forgetting_curve, mean_matrix
+from clbench.report.figures.matrices import forgetting_curve, mean_forgetting, mean_matrix
 from clbench.report.groups import Group, Row
-
-INTERVAL = "bands: 95 % bootstrap intervals over seeds and patients"
+from clbench.report.stats.bands import band
 
 
 def task_curves(group: Group, rows: Sequence[Row]) -> Figure:
@@ -29,8 +28,8 @@ def task_curves(group: Group, rows: Sequence[Row]) -> Figure:
     references = [row for row in group.rows if row.runs[0].regime != "sequential"]
     lines = -(-len(tasks) // 2)
     with style():
-        figure, axes = canvas(14 + 26 * lines + 3 * _legend_lines(len(rows) + len(references)), lines, 2, sharey=True)
-        matrices = [(row, mean_matrix(row), band(drawn_matrices(row))) for row in rows]
+        figure, axes = canvas(16 + 30 * lines + 3 * _legend_lines(len(rows) + len(references)), lines, 2, sharey=True)
+        matrices = [(row, mean_matrix(row), band(row, np.copy)) for row in rows]
         for index, (ax, name) in enumerate(zip(axes, tasks, strict=False)):
             ax.axvline(index + 1, color="#bbbbbb", linewidth=3, zorder=0)
             for row, matrix, (low, high) in matrices:
@@ -43,7 +42,8 @@ def task_curves(group: Group, rows: Sequence[Row]) -> Figure:
         for ax in axes[len(tasks) :]:
             ax.set_axis_off()
         axes[0].set_ylim(_floor([matrix for _, matrix, _ in matrices]), 1.0)
-        figure.supylabel("Dice (grey: when the task was learned)", size=7)
+        figure.supylabel("Dice (gray: when the task was learned)", size=7)
+        figure.suptitle(interval_note(rows), size=6)
         _legend(figure, axes[0])
     return figure
 
@@ -55,20 +55,29 @@ def forgetting_curves(group: Group, rows: Sequence[Row]) -> Figure:
     with style():
         figure, (ax,) = canvas(48 + 3 * _legend_lines(len(rows)))
         for row in rows:
-            low, high = band(forgetting_curve(drawn_matrices(row)))
-            _line(ax, look[row.label], row.label, forgetting_curve(mean_matrix(row)), low, high)
+            _line(ax, look[row.label], row.label, mean_forgetting(row), *band(row, forgetting_curve))
         ax.axhline(0, color="#888888", linewidth=0.6)
         ax.set_xticks(range(2, tasks + 1))
         ax.set_xlabel("tasks trained")
         ax.set_ylabel("Dice lost on earlier tasks")
+        ax.set_title(interval_note(rows), size=6)
         _legend(figure, ax)
     return figure
+
+
+def interval_note(rows: Sequence[Row]) -> str:
+    """What the bands of these rows are."""
+    single = [len(row.runs) == 1 for row in rows]
+    over = "patients; one seed" if all(single) else "seeds and patients"
+    return (
+        f"bands: 95 % intervals over {over}{' (rows of one seed: patients)' if any(single) and not all(single) else ''}"
+    )
 
 
 def _line(ax: Axes, look: Look, label: str, values: Floats, low: Floats, high: Floats) -> None:
     places = np.flatnonzero(np.isfinite(values))
     places = places[places > 0]  # what an untrained network scores says nothing of a strategy
-    ax.fill_between(places, low[places], high[places], color=look.color, alpha=0.13, linewidth=0)
+    ax.fill_between(places, low[places], high[places], color=look.color, alpha=0.1, linewidth=0)
     ax.plot(places, values[places], label=label, **look.plain)
 
 

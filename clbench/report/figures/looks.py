@@ -27,7 +27,8 @@ class Look:
     @property
     def plain(self) -> dict[str, Any]:
         """For ``Axes.plot``."""
-        return {"color": self.color, "marker": self.marker, "linestyle": self.line}
+        size = 4.5 if self.marker in ("X", "P") else 3.0  # smaller crosses look like squares
+        return {"color": self.color, "marker": self.marker, "linestyle": self.line, "markersize": size}
 
 
 NAIVE = Look("#000000", "X", (0, (3, 1)))

@@ -36,8 +36,8 @@ def tradeoff(group: Group) -> Figure:
             ax.scatter(
                 [bwt], [final], s=area, color=drawn.color, marker=drawn.marker or "x", alpha=0.8, linewidth=0, zorder=3
             )
-            ax.plot([], [], label=f"{row.label} ({seconds[row.label] or 0:.0f} s)", color=drawn.color, ls="",
-                    marker=drawn.marker or "x")  # fmt: skip
+            named = {**drawn.plain, "linestyle": "", "marker": drawn.marker or "x"}
+            ax.plot([], [], label=f"{row.label} ({seconds[row.label] or 0:.0f} s)", **named)
         ax.margins(0.15)
         _widen(ax)
         ax.set_xlabel("bwt (0: nothing lost)")

@@ -37,7 +37,8 @@ def training_terms(row: Row) -> Figure:
             every = np.concatenate([values for _, _, values in courses])
             if every.size and 0 < every.min() < every.max() / 100:
                 ax.set_yscale("log")
-            ax.set_title(f"{row.label}: {term}")
+            ax.set_title(f"{row.label}: logged as {term}")
+            ax.set_xlim(0, len(row.runs[0].stream.tasks))
         axes[-1].set_xlabel("tasks trained")
         names = [task.name for task in row.runs[0].stream.tasks]
         axes[-1].set_xticks(np.arange(len(names)) + 0.5, names)

@@ -22,12 +22,15 @@ from clbench.report.load import LeftOut
 from clbench.runfolder import Run
 
 
-def write_figures(runs: Iterable[Run], out: Path) -> tuple[list[Path], list[LeftOut]]:
-    """Write every figure of the usable runs as SVG and PDF, one folder for each group of comparable runs.
+def write_figures(
+    runs: Iterable[Run], out: Path, kinds: tuple[str, ...] = ("svg", "pdf")
+) -> tuple[list[Path], list[LeftOut]]:
+    """Write every figure of the usable runs, one folder for each group of comparable runs.
 
     Args:
         runs: complete or not; only complete ones whose files are as they were when the run ended are drawn.
         out: folder of all figures; files of the same name are replaced.
+        kinds: of files, each figure as all of them.
 
     Returns:
         The files, and the runs left out.
@@ -37,7 +40,7 @@ def write_figures(runs: Iterable[Run], out: Path) -> tuple[list[Path], list[Left
         path
         for group in groups(used)
         for name, figure in group_figures(group)
-        for path in save(figure, out / folder_name(group) / name)
+        for path in save(figure, out / folder_name(group) / name, kinds)
     ]
     return written, left_out
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 
 from clbench.report.figures.write import folder_name
-from clbench.report.groups import Group, groups, usable
+from clbench.report.groups import Group
+from clbench.report.html.boards import board_table, metrics_table
 from clbench.report.html.elements import Markup, element, joined
 from clbench.report.html.evidence import command_section, left_out_section
-from clbench.report.html.scores import board, curve_figures, matrix_tables, worst_table
+from clbench.report.html.scores import curve_figures, matrix_tables, worst_table
+from clbench.report.leaderboard import Board, leaderboard
 from clbench.report.load import LeftOut
 from clbench.runfolder import Run
 
@@ -20,7 +22,12 @@ Overlays = Mapping[tuple[str, int, str], bytes]
 
 
 def html_report(
-    runs: Iterable[Run], left_out: Iterable[LeftOut] = (), overlays: Callable[[Group], Overlays] | None = None
+    runs: Iterable[Run],
+    left_out: Iterable[LeftOut] = (),
+    overlays: Callable[[Group], Overlays] | None = None,
+    *,
+    told_task: Collection[str] = (),
+    check: Callable[[Run], str] = lambda run: "",
 ) -> str:
     """Everything about finished runs as one HTML file that loads nothing.
 
@@ -28,18 +35,23 @@ def html_report(
         runs: complete or not; those that may not be shown are listed with the reason.
         left_out: folders that could not even be read.
         overlays: pictures of the worst cases of a group; None for a page without image content.
+        told_task: strategies that are told the task of a test image.
+        check: one more reason to leave out a run; empty when there is none.
 
     Returns:
         The page; the same runs give the same text.
     """
-    used, unused = usable(runs)
-    found = groups(used)
-    sections = [_group(number, group, overlays(group) if overlays else {}) for number, group in enumerate(found, 1)]
+    ranked = leaderboard(runs, left_out, told_task=told_task, check=check)
+    found = [board.group for board in ranked.boards]
+    sections = [
+        _section(number, board, overlays(board.group) if overlays else {})
+        for number, board in enumerate(ranked.boards, 1)
+    ]
     body = joined(
         [
             element("a", "Skip to the results", href="#main", class_="skip"),
             _header(found),
-            element("main", *sections, left_out_section([*left_out, *unused]), id="main"),
+            element("main", *sections, left_out_section(ranked.left_out), id="main"),
             element("footer", "Made by clbench from run folders alone. Check them again with: clbench verify."),
         ]
     )
@@ -102,7 +114,8 @@ def _title(group: Group) -> str:
     return f"{group.stream}, preset {group.settings.get('preset', '?')}{differing}"
 
 
-def _group(number: int, group: Group, overlays: Overlays) -> Markup:
+def _section(number: int, board: Board, overlays: Overlays) -> Markup:
+    group = board.group
     about = (
         f"Test Dice; precision {group.settings.get('precision', '?')}, network {' and '.join(group.networks)}, "
         f"data {group.fingerprint[:8]}."
@@ -111,7 +124,8 @@ def _group(number: int, group: Group, overlays: Overlays) -> Markup:
         "section",
         element("h2", _title(group), id=f"title-{number}"),
         element("p", about),
-        board(group),
+        board_table(board),
+        metrics_table(group),
         element("h3", "Score matrices"),
         matrix_tables(group),
         curve_figures(group),

@@ -1,4 +1,4 @@
-"""The parts of the page that show scores: leaderboard, matrices, curves, worst cases."""
+"""The parts of the page that show scores: matrices, curves, worst cases."""
 
 from __future__ import annotations
 
@@ -8,50 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from clbench.report.figures.canvas import picture
-from clbench.report.figures.curves import INTERVAL, forgetting_curves, task_curves
+from clbench.report.figures.curves import forgetting_curves, interval_note, task_curves
 from clbench.report.figures.looks import portions
 from clbench.report.figures.matrices import mean_matrix
 from clbench.report.figures.tradeoff import tradeoff
 from clbench.report.figures.violins import violins
 from clbench.report.groups import Group, Row
 from clbench.report.html.elements import Markup, element, image, joined, scrollable
-from clbench.report.results import Value
-from clbench.report.tables import result_table
 from clbench.report.worst import WorstCase, worst_cases
-
-LOWER_IS_BETTER = {"forgetting", "intransigence", "gap_joint", "seconds"}
-
-
-def board(group: Group) -> Markup:
-    """The leaderboard: a button in each head sorts by its column."""
-    table = result_table(group)
-    heads = [
-        element(
-            "th",
-            element("button", key, type="button"),
-            scope="col",
-            aria_sort="descending" if key == "final" else "none",
-            data_first="ascending" if key in LOWER_IS_BETTER or key == "strategy" else "descending",
-        )
-        for key in ("strategy", "seeds", *table.columns)
-    ]
-    rows = [
-        element(
-            "tr",
-            element("th", line.strategy, scope="row", class_="text", data_value=line.strategy),
-            element("td", str(line.seeds), data_value=str(line.seeds)),
-            *(_number(line.values[key], 0 if key == "seconds" else 3) for key in table.columns),
-            data_strategy=line.strategy,
-        )
-        for line in table.lines
-    ]
-    caption = element("caption", "Mean over seeds ± standard deviation; seconds are those of the machine that ran it")
-    made = element("table", caption, element("thead", element("tr", *heads)), element("tbody", *rows), class_="board")
-    return scrollable(made, f"Leaderboard of {group.stream}")
-
-
-def _number(value: Value, decimals: int) -> Markup:
-    return element("td", value.text(decimals), data_value=None if value.mean is None else repr(value.mean))
 
 
 def matrix_tables(group: Group) -> Markup:
@@ -61,6 +25,8 @@ def matrix_tables(group: Group) -> Markup:
 
 def _matrix(row: Row) -> Markup:
     names = [task.name for task in row.runs[0].stream.tasks]
+    joint = row.runs[0].regime == "joint"
+    learned = ["untrained", *(["all tasks"] * len(names) if joint else names)]
     scores = mean_matrix(row)
     head = element(
         "tr", element("th", "after \\ on", scope="col"), *(element("th", name, scope="col") for name in names)
@@ -68,11 +34,8 @@ def _matrix(row: Row) -> Markup:
     lines = [
         element(
             "tr",
-            element("th", names[after - 1] if after else "untrained", scope="row", class_="text"),
-            *(
-                _score(score, learned=after == on + 1 and row.runs[0].regime != "joint")
-                for on, score in enumerate(line)
-            ),
+            element("th", learned[after], scope="row", class_="text"),
+            *(_score(score, learned=after == on + 1 and not joint) for on, score in enumerate(line)),
         )
         for after, line in enumerate(scores.tolist())
         if np.isfinite(scores[after]).any()
@@ -94,9 +57,10 @@ def curve_figures(group: Group) -> Markup:
     drawn = []
     for rows in portions(group.rows):
         labels = ", ".join(row.label for row in rows)
-        drawn.append((task_curves(group, rows), f"Dice of each task over the stream: {labels} ({INTERVAL})"))
+        bands = interval_note(rows)
+        drawn.append((task_curves(group, rows), f"Dice of each task over the stream: {labels} ({bands})"))
         if len(rows[0].runs[0].stream.tasks) > 1:
-            drawn.append((forgetting_curves(group, rows), f"Dice lost on earlier tasks: {labels} ({INTERVAL})"))
+            drawn.append((forgetting_curves(group, rows), f"Dice lost on earlier tasks: {labels} ({bands})"))
         drawn.append((violins(group, rows), f"Final Dice of every test case: {labels}"))
     if drawn:
         drawn.append((tradeoff(group), "Final Dice against what was lost; larger markers took longer"))

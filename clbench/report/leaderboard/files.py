@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clbench.report.leaderboard.board import KEYS, Board, Entry, Leaderboard
-from clbench.report.leaderboard.cells import HEAD, NOTES, rows
+from clbench.report.leaderboard.cells import HEAD, notes, rows
 from clbench.report.leaderboard.costs import COSTS
 from clbench.report.markup import csv_text, escape_csv, escape_html, escape_markdown
 
@@ -39,7 +39,7 @@ def markdown(board: Leaderboard) -> str:
     """All tables, the notes, and the runs left out."""
     parts = ["# Leaderboard\n", *(_markdown_table(table) for table in board.boards)]
     if board.boards:
-        parts.append("\n".join(f"- {escape_markdown(note)}" for note in NOTES) + "\n")
+        parts.append("\n".join(f"- {escape_markdown(note)}" for note in notes(board.boards)) + "\n")
     else:
         parts.append("No complete run.\n")
     if board.left_out:
@@ -95,7 +95,7 @@ def page(board: Leaderboard) -> str:
     """One HTML file that needs no other."""
     body = "".join(_html_table(table) for table in board.boards) or "<p>No complete run.</p>"
     if board.boards:
-        body += _list(NOTES)
+        body += _list(notes(board.boards))
     if board.left_out:
         body += "<h2>Left out</h2>" + _list([f"{item.name}: {item.reason}" for item in board.left_out])
     return (

@@ -10,12 +10,14 @@ import pytest
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
 
-from clbench.report.figures import canvas, looks, matrices, overlay, write
+from clbench.report.figures import canvas, curves, looks, matrices, overlay, write
 from clbench.report.figures.curves import task_curves
 from clbench.report.figures.heatmap import heatmap
 from clbench.report.figures.tradeoff import tradeoff
 from clbench.report.figures.violins import final_scores, violins
 from clbench.report.groups import Group, groups
+from clbench.report.stats.bands import band
+from clbench.report.stats.suites import table_statistics
 from clbench.runfolder import CaseRow, TrainRow
 from clbench.runfolder.folder import RunFolder
 from command_line import clbench
@@ -47,13 +49,36 @@ def test_the_mean_matrix_is_that_of_the_seeds(group):
     assert matrices.mean_matrix(row(group, "naive")) == pytest.approx((np.array(SCORES) + np.array(SHIFTED)) / 2)
 
 
-def test_drawn_matrices_scatter_around_the_mean_as_seeds_and_patients_do(group):
-    drawn = matrices.drawn_matrices(row(group, "naive"), draws=20_000)
-    assert drawn.shape == (20_000, 3, 2)
-    assert drawn.mean(axis=0) == pytest.approx(matrices.mean_matrix(row(group, "naive")), abs=2e-3)
-    # task A after 2 tasks: seeds .6 and .4, patients .05 to either side; two of each are drawn
-    assert drawn[:, 2, 0].var() == pytest.approx(0.1**2 / 2 + 0.05**2 / 2, rel=0.05)
-    assert np.array_equal(drawn, matrices.drawn_matrices(row(group, "naive"), draws=20_000))
+def test_bands_are_the_intervals_of_the_leaderboard(group):
+    naive = row(group, "naive")
+    low, high = band(naive, lambda matrices: matrices[..., -1, :].mean(axis=-1, keepdims=True))
+    at = group.rows.index(naive)
+    final = table_statistics(group, ("final",)).estimates["final"][at]
+    assert (low[0], high[0]) == pytest.approx((final.low, final.high), rel=0.05)  # other draws
+    low, high = band(naive, np.copy)
+    assert low.shape == high.shape == (3, 2)
+    mean = matrices.mean_matrix(naive)
+    assert (low <= mean).all()
+    assert (mean <= high).all()
+    assert np.array_equal(low, band(naive, np.copy)[0])
+
+
+def test_bands_of_one_seed_are_narrower_and_the_figure_says_so(tmp_path, group):
+    wide = np.subtract(*band(row(group, "naive"), np.copy)[::-1])
+    (single,) = groups([finished(tmp_path / "one", config("naive"))])
+    assert np.subtract(*band(single.rows[0], np.copy)[::-1])[2, 0] < wide[2, 0]  # where the seeds differ
+    assert curves.interval_note(single.rows) == "bands: 95 % intervals over patients; one seed"
+    assert curves.interval_note(group.rows[:1]) == "bands: 95 % intervals over seeds and patients"
+    both = curves.interval_note([*group.rows[:1], *single.rows])
+    assert both == "bands: 95 % intervals over seeds and patients (rows of one seed: patients)"
+    figure = curves.task_curves(single, single.rows)
+    assert figure.get_suptitle() == curves.interval_note(single.rows)
+
+
+def test_the_forgetting_drawn_is_that_of_the_tables(group):
+    naive = row(group, "naive")
+    of_seeds = [run.metrics()["forgetting"] for run in naive.runs]
+    assert matrices.mean_forgetting(naive)[-1] == pytest.approx(np.mean(of_seeds))
 
 
 def test_forgetting_is_that_of_the_metric_at_the_end(group):
@@ -194,6 +219,12 @@ def test_the_command_writes_every_figure_and_says_what_it_left_out(tmp_path):
     assert f"{len(names)} files in {tmp_path / 'figures'}" in answer.out
     assert re.search(r"left out toy@1/ewc-s0-\w+: not complete", answer.err)
     assert clbench("figures", tmp_path / "runs", "--overlays", "--out", tmp_path / "figures").code == 2
+
+
+def test_without_another_place_the_figures_stand_beside_the_runs(tmp_path):
+    finished(tmp_path / "runs")
+    assert clbench("figures", tmp_path / "runs").code == 0
+    assert list((tmp_path / "figures").rglob("tasks.svg"))
 
 
 @pytest.mark.parametrize("label", ["../../up", "a/b", ".", "", "é x", "a" * 200])

@@ -14,6 +14,8 @@ from clbench.report.groups import groups
 from clbench.report.html.elements import Markup, element
 from clbench.report.html.evidence import command
 from clbench.report.html.page import html_report
+from clbench.report.leaderboard import leaderboard
+from clbench.report.leaderboard.cells import ONE_SEED_NOTE, notes, rows
 from clbench.report.load import LeftOut
 from clbench.report.worst import worst_cases
 from command_line import clbench
@@ -71,9 +73,25 @@ def read(page):
     return reader
 
 
-def test_the_page_shows_every_number_of_the_table_and_of_r(read):
+def test_the_page_shows_every_number_of_the_tables_and_of_r(read):
     for text in ("0.800", "0.750", "ewc", "toy@1, preset smoke", "other@1, preset smoke", "untrained", "-0.200"):
         assert text in read.texts
+
+
+def test_the_page_ranks_as_the_leaderboard_does_with_the_same_intervals(runs, read):
+    for board in leaderboard(runs).boards:
+        for cell in (cell for line in rows(board) for cell in line if cell):
+            assert cell in read.texts
+        assert set(notes([board])) <= set(read.texts)
+    assert ONE_SEED_NOTE in read.texts
+
+
+def test_a_run_that_may_not_be_ranked_is_left_out_and_named(runs):
+    shown = html_report(runs, check=lambda run: "odd" if run.strategy == "ewc" else "", told_task={"naive"})
+    assert "1 [1]†" in shown
+    assert ": odd" in shown
+    assert "ewc</th>" not in shown
+    assert "told the task at test time" in shown
 
 
 def test_text_from_data_stays_text(read):
@@ -109,8 +127,9 @@ def test_tables_are_marked_up_for_readers_that_see_nothing(read):
     heads = [attributes for tag, attributes in read.elements if tag == "th"]
     assert all(attributes.get("scope") in ("col", "row") for attributes in heads)
     sorted_by = [attributes["aria-sort"] for attributes in heads if "aria-sort" in attributes]
-    assert sorted_by.count("descending") == 2
-    assert set(sorted_by) == {"descending", "none"}
+    assert sorted_by.count("ascending") == 2  # each leaderboard by its rank
+    assert sorted_by.count("descending") == 2  # each table of all metrics by final
+    assert set(sorted_by) == {"ascending", "descending", "none"}
     assert all(attributes.get("alt") for tag, attributes in read.elements if tag == "img")
     identifiers = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
@@ -173,32 +192,34 @@ TYPE = """
     field.dispatchEvent(new Event(arguments[2]));
 """
 BOARD = "const board = document.querySelectorAll('table.board')[1]; "
-SHOWN = f"{BOARD} return [...board.tBodies[0].rows].filter(r => r.checkVisibility()).map(r => r.cells[0].textContent)"
+SHOWN = f"{BOARD} return [...board.tBodies[0].rows].filter(r => r.checkVisibility()).map(r => r.cells[1].textContent)"
 CLICK = f"{BOARD} board.tHead.rows[0].cells[arguments[0]].querySelector('button').click()"
 SORTED = f"{BOARD} return [...board.tHead.rows[0].cells].map(c => c.getAttribute('aria-sort'))"
 STATUS = "return document.getElementById('status').textContent"
 
 
 def test_a_click_on_a_head_sorts_and_another_one_turns_the_order(opened):
-    assert opened.run(SHOWN) == ["ewc", "joint", "naive"]  # by final
-    opened.run(CLICK, 2)
-    assert opened.run(SHOWN) == ["naive", "joint", "ewc"]
-    assert opened.run(SORTED)[:3] == ["none", "none", "ascending"]
-    assert opened.run(STATUS) == "sorted by final, ascending"
-    opened.run(CLICK, 0)
+    assert opened.run(SHOWN) == ["ewc", "naive", "joint"]  # by rank; joint has none
+    opened.run(CLICK, 3)  # final: the best one first
     assert opened.run(SHOWN) == ["ewc", "joint", "naive"]
-    opened.run(CLICK, 3)  # bwt: joint has none and stays at the end both ways
-    assert opened.run(SHOWN) == ["ewc", "naive", "joint"]
+    assert opened.run(SORTED)[:4] == ["none", "none", "none", "descending"]
+    assert opened.run(STATUS) == "sorted by final, descending"
     opened.run(CLICK, 3)
+    assert opened.run(SHOWN) == ["naive", "joint", "ewc"]
+    opened.run(CLICK, 1)
+    assert opened.run(SHOWN) == ["ewc", "joint", "naive"]
+    opened.run(CLICK, 4)  # bwt: joint has none and stays at the end both ways
+    assert opened.run(SHOWN) == ["ewc", "naive", "joint"]
+    opened.run(CLICK, 4)
     assert opened.run(SHOWN) == ["naive", "ewc", "joint"]
     assert opened.messages() == []
 
 
 def test_the_keyboard_reaches_the_heads_and_sorts(opened):
     opened.run("document.querySelectorAll('table.board')[1].querySelector('button').focus()")
-    opened.press("\ue004", "\ue004", " ")  # tab, tab, space: from strategy to final
+    opened.press("\ue004", "\ue004", "\ue004", " ")  # three tabs, space: from rank to final
     assert opened.run("return document.activeElement.textContent") == "final"
-    assert opened.run(SHOWN) == ["naive", "joint", "ewc"]
+    assert opened.run(SHOWN) == ["ewc", "joint", "naive"]
 
 
 def test_filters_hide_rows_and_streams_and_say_how_many_are_left(opened):
