@@ -7,7 +7,7 @@ DEMO := --stream prostate-sites --phantom --strategy segreg --preset smoke
 
 JOBS ?= 2
 
-.PHONY: demo test slow smoke check docs bench clean
+.PHONY: demo test slow smoke check docs bench results results-check clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -39,6 +39,12 @@ docs: $(STAMP)  ## the documentation as a web site, in site/
 bench: $(STAMP)  ## the speed harness; BENCH="--device cuda" and the like; see docs/speed.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,nnunet]'
 	$(BIN)/python -m benchmarks.speed $(BENCH)
+
+results: $(STAMP)  ## everything that is derived from results/runs, written anew
+	$(BIN)/python scripts/results.py
+
+results-check: $(STAMP)  ## names what results would write; fails when there is any
+	$(BIN)/python scripts/results.py --check
 
 clean:  ## everything that make made, but not the runs
 	rm -rf $(VENV) site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import fmean
 
 from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.leaderboard.cells import ONE_SEED_NOTE, estimate_text
 from clbench.report.load import find_runs
-from clbench.report.stats.intervals import Estimate
 from clbench.report.stats.suites import compare_with, table_statistics
 from clbench.runfolder import Run
 
@@ -64,14 +64,6 @@ def has_default_options(run: Run) -> bool:
     return all(usual[part].get(key) == value for part, values in given.items() for key, value in values.items())
 
 
-def interval(estimate: Estimate) -> str:
-    """A number and its 95 % interval."""
-    if math.isnan(estimate.value):
-        return "n/a"
-    ends = "" if math.isnan(estimate.low) else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
-    return f"{estimate.value:.3f}{ends}"
-
-
 def drift(row: Row, metric: str) -> str:
     """Mean over seeds, tasks and taps."""
     found = [run.mean_drift(metric) for run in row.runs]
@@ -110,7 +102,7 @@ def scores(group: Group) -> Iterator[str]:
     for at in order:
         row = group.rows[at]
         found = against.get(row.label)
-        values = [interval(estimates[key][at]) for key in METRICS]
+        values = [estimate_text(estimates[key][at], len(row.runs)) for key in METRICS]
         test = [f"{found.difference:+.3f}", p_text(found.p_holm)] if found else ["", ""]
         cells = [row.label, str(len(row.runs)), *values, drift(row, "cka_distance"), drift(row, "frechet_relative")]
         yield f"| {' | '.join([*cells, cost(row, base), *test])} |"
@@ -121,23 +113,25 @@ def claims(group: Group) -> Iterator[str]:
     base = next((row for row in group.rows if row.label == "naive"), None)
     if base is None:
         return
+    seeds = {row.label: len(row.runs) for row in group.rows}
     yield "| strategy | claim | difference to naive | p | verdict |"
     yield "| --- | --- | ---: | ---: | --- |"
     for key, claim in CLAIMS.items():
         for label, found in compare_with(group, base, key).items():
             if label in CLAIMED:
-                said = verdict(found.difference, found.p_holm)
+                said = verdict(found.difference, found.p_holm, seeds[label])
                 yield f"| {label} | {claim} (`{key}`) | {found.difference:+.3f} | {p_text(found.p_holm)} | {said} |"
     for row in group.rows:
         if row.label in CLAIMED:
             yield f"| {row.label} | its features drift less | {less_drift(row, base)} | | described, not tested |"
 
 
-def verdict(difference: float, p: float) -> str:
-    """In plain words."""
+def verdict(difference: float, p: float, seeds: int) -> str:
+    """In plain words; what one seed shows is said of that seed."""
     if math.isnan(p) or p >= LEVEL:
         return "not confirmed"
-    return "confirmed" if difference > 0 else "the opposite is the case"
+    said = "confirmed" if difference > 0 else "the opposite is the case"
+    return f"{said}, of one seed" if seeds == 1 else said
 
 
 def cka_distances(run: Run) -> list[tuple[tuple[int, str], float]]:
@@ -169,6 +163,8 @@ def page(folder: Path) -> str:
         )
         said = "\n".join(claims(group))
         parts += [f"## {group.stream}", about, "\n".join(scores(group)), "### The claims" if said else "", said]
+    if any(len(row.runs) == 1 for group in groups(runs) for row in group.rows):
+        parts.append(ONE_SEED_NOTE)
     if not runs:
         parts.append("No run of the suite is published yet.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -191,8 +187,8 @@ defaults that were not tuned. What follows judges these readings at the small bu
 the papers.
 
 - Intervals of 95 % and p values are those of the [protocol](protocol.md): bootstrap over seeds and patients; Wilcoxon
-  signed-rank tests over test patients against `naive`, Holm-corrected over the table. With one seed an interval speaks
-  of that seed alone.
+  signed-rank tests over test patients against `naive`, Holm-corrected over the table. With one seed an interval (†)
+  and a verdict speak of that seed alone.
 - `fwt_upper` is the score on tasks not yet learned: zero-shot generalization.
 - [Drift](protocol.md#representation-drift) is the mean CKA distance, with the relative Frechet distance beside it;
   lower is less. There are no patients to test over: its row counts pairs of (seed, task, feature level), which are not
@@ -213,7 +209,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
     if stale:
-        print("docs/latent.md is out of date: run scripts/latent_page.py", file=sys.stderr)
+        print("docs/latent.md is out of date: run make results", file=sys.stderr)
     return 1 if stale else 0
 
 

@@ -1,92 +1,112 @@
-"""Write every published table from the runs in results/runs: results/tables, docs/results.md and the README's table.
+"""Write everything that is derived from the runs in results/runs, or check it.
 
-Usage: python scripts/results.py [--check]      --check writes nothing and exits 1 when something is out of date.
+Usage: python scripts/results.py [--check] [--no-figures]
+
+Derived are results/tables, results/leaderboard.*, results/figures, benchmarks/expected.csv, docs/latent.md, and parts
+of docs/results.md and README.md. --check writes nothing and exits 1 when a file is out of date, missing or left over.
+--no-figures leaves the figures as they are; whether they were drawn from these runs is checked all the same.
 """
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from clbench.report.load import find_runs
+import latent_page
+import results_text
+
+from clbench.ranking import rank
+from clbench.report.expected import expected_text
+from clbench.report.figures.write import write_figures
+from clbench.report.leaderboard.files import FORMATS as LEADERBOARDS
+from clbench.report.load import LeftOut, find_runs
 from clbench.report.tables import table
 from clbench.runfolder import Run
+from clbench.runfolder.files import file_hash
 
 ROOT = Path(__file__).resolve().parents[1]
-README_STREAM = "acdc-groups@1"
+RESULTS = ROOT / "results"
+FIGURES, TABLES = RESULTS / "figures", RESULTS / "tables"
+TOLERANCE = 0.03
+"""What another machine's rounding may move a number of ``benchmarks/expected.csv`` by."""
 
 
-def matrix(run: Run) -> str:
-    """R on the test cases as a Markdown table."""
-    names = [task.name for task in run.stream.tasks]
-    scores = run.scores().scores
-    lines = [f"| after \\ on | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
-    for row, title in zip(scores.tolist(), ["untrained", *names], strict=True):
-        if any(not math.isnan(score) for score in row):
-            cells = ["n/a" if math.isnan(score) else f"{score:.3f}" for score in row]
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def title(run: Run, runs: Sequence[Run]) -> str:
-    """What tells a run from the others: its options only where the same strategy was run with several."""
-    name = f"{run.stream.key}: {run.strategy}, seed {run.seed}"
-    alike = [other for other in runs if (other.stream.key, other.strategy, other.seed) == identity(run)]
-    if len(alike) == 1:
-        return name
-    chosen = [
-        f"{part}.{key}={value}"
-        for part, values in run.config_resolved["options"].items()
-        for key, value in values.items()
-    ]
-    return f"{name} ({', '.join(chosen)})"
-
-
-def identity(run: Run) -> tuple[str, str, int]:
-    """Of a run but for its settings."""
-    return run.stream.key, run.strategy, run.seed
-
-
-def spliced(path: Path, marker: str, text: str) -> str:
-    """The file with what stands between ``<!-- marker -->`` and ``<!-- end marker -->`` replaced."""
-    before, rest = path.read_text(encoding="utf-8").split(f"<!-- {marker} -->\n")
+def spliced(page: str, marker: str, text: str) -> str:
+    """A page with what stands between ``<!-- marker -->`` and ``<!-- end marker -->`` replaced."""
+    before, rest = page.split(f"<!-- {marker} -->\n")
     _, after = rest.split(f"<!-- end {marker} -->\n")
     return f"{before}<!-- {marker} -->\n\n{text.strip()}\n\n<!-- end {marker} -->\n{after}"
 
 
-def outputs() -> dict[Path, str]:
-    """Every derived file and what it should hold."""
-    runs, left_out = find_runs(ROOT / "results" / "runs")
-    shown = [run for run in runs if run.stream.key == README_STREAM]
-    matrices = [f"### {title(run, runs)}\n\n{matrix(run)}" for run in runs if run.complete]
-    tables = {
-        ROOT / "results" / "tables" / f"table.{kind}": table(runs, format=kind, left_out=left_out).rstrip() + "\n"
-        for kind in ("md", "csv", "tex")
-    }
-    results = ROOT / "docs" / "results.md"
-    return {
-        **tables,
-        results: spliced(
-            results, "results", "\n\n".join([table(runs, left_out=left_out), "## Score matrices", *matrices])
-        ),
-        ROOT / "README.md": spliced(ROOT / "README.md", "table", table(shown)),
-    }
+def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Path, str]]:
+    """Every derived file but the figures."""
+    ranked = rank(RESULTS / "runs")
+    for kind, of in LEADERBOARDS.items():
+        yield RESULTS / f"leaderboard.{kind}", of(ranked)
+    tables = {kind: table(runs, format=kind, left_out=left_out).rstrip() + "\n" for kind in ("md", "csv", "tex")}
+    for kind, text in tables.items():
+        yield TABLES / f"table.{kind}", text
+    yield ROOT / "benchmarks" / "expected.csv", expected_text(runs, TOLERANCE)
+    yield latent_page.PAGE, latent_page.page(RESULTS / "runs")
+    page, readme = ROOT / "docs" / "results.md", ROOT / "README.md"
+    boards = LEADERBOARDS["md"](ranked).removeprefix("# Leaderboard\n").replace("\n## ", "\n### ")
+    parts = (
+        "## Leaderboard",
+        boards,
+        "## All metrics",
+        tables["md"],
+        results_text.how_made(runs),
+        results_text.matrices(runs),
+    )
+    yield page, spliced(page.read_text("utf-8"), "results", "\n\n".join(part.strip() for part in parts))
+    yield readme, spliced(readme.read_text("utf-8"), "results", results_text.readme_part(ranked))
+    yield FIGURES / "runs.csv", drawn_from(runs)
 
 
-def main() -> int:
-    """Write or check all outputs."""
-    stale = [path for path, text in outputs().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    if "--check" in sys.argv[1:]:
-        for path in stale:
-            print(f"{path.relative_to(ROOT)} is out of date: run scripts/results.py", file=sys.stderr)
-        return 1 if stale else 0
-    for path, text in outputs().items():
+def drawn_from(runs: Sequence[Run]) -> str:
+    """The runs that the figures show, so that figures of other runs are found without drawing any."""
+    lines = [
+        f"{run.path.parent.name}/{run.path.name},{file_hash(run.path / 'summary.json')}" for run in runs if run.complete
+    ]
+    return "\n".join(["run,sha256_of_summary", *lines]) + "\n"
+
+
+def figures(runs: Sequence[Run]) -> Iterator[tuple[Path, str]]:
+    """Every figure, as ``clbench figures results/runs`` draws it."""
+    with TemporaryDirectory() as out:
+        written, _ = write_figures(runs, Path(out), ("svg",))
+        for path in written:
+            yield FIGURES / path.relative_to(out), path.read_text(encoding="utf-8")
+
+
+def left_over(wanted: set[Path]) -> list[Path]:
+    """Files beside the derived ones that nothing derives any more; PDFs are not published and may lie there."""
+    there = {path for folder in (FIGURES, TABLES) for path in folder.rglob("*") if path.is_file()}
+    return sorted(path for path in there - wanted if path.suffix != ".pdf")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check everything."""
+    runs, left_out = find_runs(RESULTS / "runs")
+    made = dict(texts(runs, left_out))
+    if "--no-figures" not in arguments:
+        made |= dict(figures(runs))
+    stale = [path for path, text in made.items() if not path.exists() or path.read_bytes() != text.encode()]
+    odd = left_over(set(made)) if "--no-figures" not in arguments else []
+    if "--check" in arguments:
+        for path, how in (*((path, "out of date") for path in stale), *((path, "left over") for path in odd)):
+            print(f"{path.relative_to(ROOT)} is {how}: run make results", file=sys.stderr)
+        return 1 if stale or odd else 0
+    for path in odd:
+        path.unlink()
+    for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(made[path].encode())
+    print(f"{len(made)} derived files, {len(stale)} written anew, {len(odd)} removed")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
