@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from clbench.data import loading
-from clbench.data.loading import Batches, DrawnAhead, load
+from clbench.data.loading import Batches, DrawnAhead, leave_signals_to_the_parent, load, signals_held
 
 CPU = torch.device("cpu")
 
@@ -80,7 +80,11 @@ def test_leaving_early_ends_the_thread():
     assert threading.active_count() == before
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back on this system")
+HELD = pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back on this system")
+BOTH = {signal.SIGINT, signal.SIGTERM}
+
+
+@HELD
 def test_a_signal_while_loader_processes_start_waits_until_they_have(monkeypatch):
     heard = []
     monkeypatch.setattr(DataLoader, "__iter__", lambda _: [os.kill(os.getpid(), signal.SIGTERM), list(heard)])
@@ -91,3 +95,31 @@ def test_a_signal_while_loader_processes_start_waits_until_they_have(monkeypatch
         signal.signal(signal.SIGTERM, before)
     assert heard_at_start == []
     assert heard == [signal.SIGTERM]
+
+
+@HELD
+def test_a_second_ctrl_c_at_the_moment_of_holding_leaves_no_signal_held_back(monkeypatch):
+    block = signal.pthread_sigmask
+
+    def interrupted(how, signals):
+        before = block(how, signals)
+        if how == signal.SIG_BLOCK and signals:
+            raise KeyboardInterrupt  # as the call itself does for a signal that came just before
+        return before
+
+    monkeypatch.setattr(signal, "pthread_sigmask", interrupted)
+    with pytest.raises(KeyboardInterrupt), signals_held():
+        pytest.fail("not held")
+    assert not block(signal.SIG_BLOCK, ()) & BOTH
+
+
+@HELD
+def test_where_no_loader_can_ask_who_sent_a_sigterm_none_is_held_back_for_good(monkeypatch):
+    monkeypatch.delattr(signal, "sigwaitinfo", raising=False)  # macOS
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with signals_held():
+            leave_signals_to_the_parent(0)
+            assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & BOTH
+    finally:
+        signal.signal(signal.SIGINT, before)
