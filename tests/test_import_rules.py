@@ -71,7 +71,7 @@ LAYERS: dict[str, set[str]] = {
     "bookkeeping": {*PARTS, "failure", "resuming"},
     "experiment": {*PARTS, "assembly", "bookkeeping", "failure", "provenance"},
     "stopping": set(),
-    "suite": {*DATA, "assembly", "config", "device", "progress", "runfolder", "stopping", "strategies"},
+    "suite": {*DATA, "assembly", "config", "device", "naming", "progress", "runfolder", "stopping", "strategies"},
     "__main__": {"cli", "stopping"},
     "api": {"config", "experiment", "reporter"},
     "progress": {"errors", "reporter"},

@@ -56,6 +56,8 @@ class Block(_Part):
         seeds: of the runs, each once.
         preset: training budget.
         phantom: run on the procedural twins.
+        exclude_bad: leave faulty cases out of the data instead of refusing them.
+        anonymize: name cases and patients by salted hashes in the run folders.
         order: of the tasks, as ``clbench run --order`` takes it.
         network: empty for the one that a strategy brings, else the U-Net.
         precision, compile, predictions: as ``clbench run`` takes them.
@@ -69,6 +71,8 @@ class Block(_Part):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     preset: str = "cpu"
     phantom: bool = False
+    exclude_bad: bool = False
+    anonymize: bool = False
     order: str | None = None
     network: str = ""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -14,22 +14,23 @@ def fit_data(runs: Sequence[Planned]) -> list[bool]:
     """Whether complete runs were made from the data that are here; True where no data are here to tell.
 
     Reads and hashes the data of each stream once. A run that does not fit is left to its own command, which says what
-    is different.
+    is different; so is one that left cases out, since only that command looks at them again.
     """
 
     @cache
-    def record(stream: str, order: str | None, phantom: bool, data: str) -> StreamRecord | None:
+    def record(stream: str, order: str | None, phantom: bool, data: str, anonymize: bool) -> StreamRecord | None:
         from clbench.assembly import stream_record
+        from clbench.naming import salted
         from clbench.streams.load import load_stream
 
         try:
-            return stream_record(load_stream(stream, data=data or None, phantom=phantom, order=order))
+            loaded = load_stream(stream, data=data or None, phantom=phantom, order=order)
+            return stream_record(loaded, salted() if anonymize else None)
         except InputError:
             return None
 
-    records = [
-        record(run.config.stream, run.config.order, run.config.phantom, str(run.config.data or "")) for run in runs
-    ]
+    given = [run.config for run in runs]
+    records = [record(one.stream, one.order, one.phantom, str(one.data or ""), one.anonymize) for one in given]
     return [found is None or _same(run, found) for run, found in zip(runs, records, strict=True)]
 
 

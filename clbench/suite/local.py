@@ -55,7 +55,12 @@ class LocalEngine:
             process.ask_to_stop(child)
 
     def close(self) -> None:
-        """Nothing is left to close."""
+        """Ask what still runs when the suite cannot go on, as on a full disk, to save and end, and wait for it."""
+        for child in self._running.values():
+            process.ask_to_stop(child)
+        for child in self._running.values():
+            child.wait()
+        self._running.clear()
 
 
 def visible_gpus() -> tuple[str, ...]:

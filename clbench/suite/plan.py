@@ -16,7 +16,7 @@ from clbench.errors import InputError
 from clbench.suite.file import Block, card_of, read_suite
 
 State = Literal["new", "begun", "complete"]
-FLAGS = ("phantom", "compile")
+FLAGS = ("phantom", "compile", "exclude_bad", "anonymize")
 """Settings that are options without a value."""
 
 
@@ -50,12 +50,16 @@ class Planned:
         given = self.config
         words = ["run", "--stream", given.stream, "--strategy", given.strategy, "--seed", str(given.seed)]
         words += ["--preset", given.preset, "--device", given.device, "--out", str(given.out)]
-        words += ["--threads", str(given.threads), *(f"--{name}" for name in FLAGS if getattr(given, name))]
+        words += ["--threads", str(given.threads), *(_option(name) for name in FLAGS if getattr(given, name))]
         for name in ("order", "network", "precision", "predictions", "data"):
             value = getattr(given, name)
             if value != RunConfig.model_fields[name].default:
-                words += [f"--{name}", str(value)]
+                words += [_option(name), str(value)]
         return [*words, *(word for setting in self.settings for word in ("--set", setting))]
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def plan_suite(
@@ -148,7 +152,7 @@ def _threads(path: Path) -> int:
     try:
         device = json.loads((path / "run.json").read_text(encoding="utf-8"))["provenance"]["device"]
         return int(re.fullmatch(r".*, (\d+) threads", device)[1])  # type: ignore[index]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0
 
 
@@ -180,7 +184,7 @@ def _earlier(folder: Path) -> list[tuple[dict[str, Any], float]]:
         try:
             seconds = sum(json.loads(path.read_text(encoding="utf-8"))["seconds"].values())
             given = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))["config"]["given"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # an estimate only: what is wrong with a folder is said by whoever reads it
         if (path.parent / "summary.json").exists():
             found.append((given, float(seconds)))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clbench.errors import writing
 from clbench.stopping import WITH_PARENT
 
 _TAIL_BYTES = 8192
@@ -40,9 +41,14 @@ def start(job: Job, environment: Mapping[str, str] | None = None) -> subprocess.
     Args:
         job: what to run.
         environment: variables on top of this process's own.
+
+    Raises:
+        DiskError: its log cannot be written.
     """
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    with job.log.open("wb") as log:
+    with writing(job.log):
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        opened = job.log.open("wb")
+    with opened as log:
         return subprocess.Popen(
             [sys.executable, "-m", "clbench", "--debug", *job.words],
             stdin=subprocess.DEVNULL,

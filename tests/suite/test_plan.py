@@ -22,6 +22,8 @@ seeds = [3, 0]
 preset = "smoke"
 precision = "float32"
 compile = true
+exclude_bad = true
+anonymize = true
 training = { steps = 5 }
 options.ewc.weight = 2.5
 
