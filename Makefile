@@ -6,8 +6,10 @@ STAMP := $(VENV)/.installed
 DEMO := --stream prostate-sites --phantom --strategy segreg --preset smoke
 
 JOBS ?= 2
+INPUTS ?= 12000
 
 .PHONY: demo test slow smoke check docs bench results results-check clean
+.PHONY: demo test slow smoke check docs bench fuzz clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -45,6 +47,9 @@ results: $(STAMP)  ## everything that is derived from results/runs, written anew
 
 results-check: $(STAMP)  ## names what results would write; fails when there is any
 	$(BIN)/python scripts/results.py --check
+fuzz: $(STAMP)  ## hostile inputs for every reader of strangers' files (Linux); what is not survived stays in fuzzing/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,fuzz]'
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/fuzz.py all $(INPUTS) fuzzing
 
 clean:  ## everything that make made, but not the runs
 	rm -rf $(VENV) site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

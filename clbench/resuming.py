@@ -76,7 +76,7 @@ def position_of(checkpoint: Checkpoint | None, tasks: int, device: str, folder: 
         before, phase, task, step = (content[name] for name in ("device", "phase", "task", "step"))
         cost = tuple(_stage(entry) for entry in content["cost"])
         sound = phase in PHASES and _whole(task, 1, tasks) and _whole(step, 0)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
         raise _not_of_this_run(folder)

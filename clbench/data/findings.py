@@ -84,7 +84,7 @@ def remembered(case: Case, cache: Path | None, look: Callable[[Case], CaseFindin
         path = None if cache is None else _place(case, cache)
     except InputError:
         path = None  # a file that cannot be read has no content to know it by
-    known = None if path is None else _read(path)
+    known = None if path is None else _read(path, len(case.images) + 1)
     if known is not None:
         return known
     found = look(case)
@@ -104,18 +104,20 @@ def _place(case: Case, cache: Path) -> Path:
     return cache / "checked" / key[:2] / f"{key}.json"
 
 
-def _read(path: Path) -> CaseFindings | None:
-    """What was found before; None when there is nothing, or nothing whole."""
+def _read(path: Path, files: int) -> CaseFindings | None:
+    """What was found before; None when there is nothing, or nothing whole about that many files."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return CaseFindings(
+        found = CaseFindings(
             tuple(Fault(int(fault["file"]), str(fault["what"]), str(fault["kind"])) for fault in content["faults"]),
             tuple(Oddity(str(o["kind"]), int(o["file"]), str(o["action"])) for o in content["oddities"]),
             str(content["voxels"]),
             tuple(Scale(float(scale["top"]), str(scale["stored_as"])) for scale in content["scales"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    places = [fault.file for fault in found.faults] + [odd.file for odd in found.oddities]
+    return found if all(0 <= place < files for place in places) else None
 
 
 def _write(path: Path, found: CaseFindings) -> None:

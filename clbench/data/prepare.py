@@ -255,7 +255,7 @@ def _read_meta(folder: Path) -> tuple[Geometry, dict[str, int]] | None:
         geometry, sizes = Geometry.from_json(meta["geometry"]), dict(meta["bytes"])
         shapes = [np.load(folder / name, mmap_mode="r", allow_pickle=False).shape for name in ("image.npy", "mask.npy")]
         complete = all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     fits = shapes[0][1:] == geometry.shape and shapes[1] == geometry.shape
     return (geometry, sizes) if complete and fits and meta.get("format") == FORMAT else None

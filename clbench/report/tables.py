@@ -75,6 +75,6 @@ def _value(found: Sequence[float | None]) -> Value:
 def _seconds(run: Run) -> float | None:
     """Training and evaluation time of a run, None when its cost file does not say."""
     stages = run.cost.get("stages", [])
-    known = [stage.get("seconds") for stage in stages if isinstance(stage, dict)]
+    known = [stage.get("seconds") for stage in stages]
     numbers = [float(value) for value in known if isinstance(value, (int, float))]
     return sum(numbers) if numbers else None

@@ -11,10 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from clbench.errors import InputError
+from clbench.errors import InputError, writing
 
 TEMPORARY = ".partial-"
 """Start of the names of files and folders that are being written; whoever finds one may ignore or remove it."""
+
+MOST_DIGITS = 300  # before the point: sums of such numbers are still finite
 
 # A list without lists or objects in it. JSON strings hold no raw line feed: a bracket before one is never inside one.
 _LIST = re.compile(r"\[\n([^\[\]{}]*)\n *\]")
@@ -43,6 +45,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def publish(path: Path, content: bytes) -> None:
+    """Write a table, page or figure atomically: on a full disk the one made before stays as it was.
+
+    Raises:
+        DiskError: it cannot be written, in one line.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write ``json_bytes(content)`` atomically."""
     write_bytes(path, json_bytes(content))
@@ -67,14 +80,32 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        InputError: missing, unreadable or not JSON.
+        InputError: missing, unreadable, not JSON, or with numbers that no run comes to and that would overflow later.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_int=_whole, parse_float=_real, parse_constant=_refused)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; is this a whole run folder?") from None
     except (ValueError, RecursionError):
         raise InputError(f"{path} is damaged: not JSON; restore it, or remove the run folder and run again") from None
+
+
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    number = float(text)
+    if not abs(number) <= 10.0**MOST_DIGITS:
+        raise ValueError("a number too large")
+    return number
+
+
+def _refused(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def sync(path: Path) -> None:

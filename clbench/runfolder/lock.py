@@ -71,7 +71,7 @@ def _holder(handle: int) -> dict[str, Any] | None:
     """Who the lock file names; None when it is empty or was cut off by a crash while it was written."""
     try:
         content = json.loads(os.pread(handle, 4096, 0))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

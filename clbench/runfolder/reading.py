@@ -141,12 +141,12 @@ def read_run(path: Path) -> Run:
         stream = StreamRecord.from_json(content["stream"], source)
         regime, config = content["regime"], content["config"]
         given, resolved, digest = dict(config["given"]), dict(config["resolved"]), str(config["hash"])
+        _checked_settings(resolved)
         strategy, seed, provenance = str(content["strategy"]), int(content["seed"]), dict(content["provenance"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source} is damaged: it lacks or misuses {error}") from None
     if regime not in get_args(Regime):
         raise InputError(f"{source} is damaged: no such regime as {regime!r}")
-    cost = files.read_json(path / "cost.json") if (path / "cost.json").exists() else {}
     return Run(
         path=path,
         strategy=strategy,
@@ -159,7 +159,7 @@ def read_run(path: Path) -> Run:
         provenance=provenance,
         rows=_rows(path / "cases.csv", stream),
         drift=_drift(path / "drift.csv", stream),
-        cost=cost if isinstance(cost, dict) else {},
+        cost=_cost(path / "cost.json"),
         summary=_summary(path / summary.FILE_NAME),
     )
 
@@ -209,6 +209,15 @@ def _checked(content: Any, source: Path, newest: int) -> dict[str, Any]:
     return content
 
 
+def _checked_settings(resolved: Mapping[str, Any]) -> None:
+    """Refuse settings that tables compare and that are not of their kind."""
+    options, numbers = resolved.get("options", {}), resolved.get("numbers", 1)
+    if not isinstance(options, dict) or not all(isinstance(part, dict) for part in options.values()):
+        raise TypeError("options")
+    if not isinstance(numbers, int):
+        raise TypeError("numbers")
+
+
 def _rows(path: Path, stream: StreamRecord) -> tuple[CaseRow, ...]:
     """The rows of ``cases.csv``, all of them of tasks, labels and metrics that exist."""
     rows = tuple(read_cases(path)) if path.exists() else ()
@@ -234,6 +243,14 @@ def _drift(path: Path, stream: StreamRecord) -> tuple[DriftRow, ...] | None:
         if not 1 <= row.task < len(stream.tasks):
             raise InputError(f"{path} is damaged: task {row.task} is not one that other tasks follow")
     return rows
+
+
+def _cost(path: Path) -> dict[str, Any]:
+    content = files.read_json(path) if path.exists() else {}
+    stages = content.get("stages", []) if isinstance(content, dict) else None
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise InputError(f"{path} is damaged: its stages are no list of objects")
+    return dict(content)
 
 
 def _summary(path: Path) -> dict[str, Any] | None:

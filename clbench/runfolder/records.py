@@ -11,6 +11,7 @@ from typing import Any, get_args
 from clbench.continual import Kind
 from clbench.errors import InputError
 
+MOST_CHARACTERS = 200  # of a case id: file names end at 255 bytes, and predictions have suffixes
 _CASE_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _FORMULA = ("=", "+", "-", "@")
 _STREAM_KEY = re.compile(r"[A-Za-z0-9_.-]+@[0-9]+(\+order-(?P<order>[1-9][0-9]*(-[1-9][0-9]*)*))?(\+phantom)?")
@@ -142,6 +143,8 @@ def file_name(case_id: str) -> str:
     Raises:
         InputError: the id could leave the folder or is no portable file name.
     """
+    if len(case_id) > MOST_CHARACTERS:
+        raise InputError(f"case id '{case_id[:40]}...' has more than {MOST_CHARACTERS} characters; shorten its name")
     if not _CASE_ID.fullmatch(case_id) or any(not part.strip(".") for part in case_id.split("/")):
         raise InputError(f"case id '{case_id}' may hold only letters, digits, '-', '_', '.' and '/' between names")
     return case_id.replace("/", "__")

@@ -92,16 +92,24 @@ def changed_files(folder: Path, hashes: Mapping[str, str], *, everything: bool) 
     found: dict[str, str] = {}
     for name, digest in hashes.items():
         path = folder / name
-        skipped = name.startswith(left_out) and not path.exists()
+        skipped = name.startswith(left_out) and not _is_file(path)
         if skipped or (not everything and name.startswith("checkpoints/")):
             continue
-        if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
+        if Path(name).is_absolute() or ".." in Path(name).parts or not _is_file(path):
             found[name] = "missing"
         elif files.file_hash(path) != digest:
             found[name] = "changed"
     if everything:
         found |= {name: "not in the summary" for name in hash_files(folder) if name not in hashes}
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; a name that no file can have, such as one too long, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _rounded(value: float | None) -> float | None:

@@ -21,6 +21,7 @@ CASE_COLUMNS = CaseRow._fields
 _scored = itemgetter(0, 1, 2, 3, 4, 5, 6)
 """What a row scores: all but its value."""
 DRIFT_COLUMNS = tuple(field.name for field in fields(DriftRow))
+LARGEST = 1e12  # of a score that is read; distances in mm stay far below
 _TRAIN_FIRST, _TRAIN_LAST = ("task", "step"), ("learning_rate", "seconds")
 
 
@@ -98,11 +99,11 @@ def _finite_or_nan(text: str) -> float:
     """The value of a score's text.
 
     Raises:
-        ValueError: no number, or infinite.
+        ValueError: no number, infinite, or so large that a mean of such would be.
     """
     value = float(text)
-    if math.isinf(value):
-        raise ValueError("a score must not be infinite")
+    if abs(value) > LARGEST:
+        raise ValueError(f"{text} is no score")
     return value
 
 

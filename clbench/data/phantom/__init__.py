@@ -97,7 +97,7 @@ def is_whole(root: Path) -> bool:
     try:
         manifest = json.loads((root / MANIFEST).read_text())
         return all((root / name).stat().st_size == size for name, size in manifest.items())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

@@ -14,6 +14,8 @@ from matplotlib import style as matplotlib_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clbench.runfolder.files import publish
+
 COLUMN_INCHES = 88 / 25.4
 _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
@@ -53,10 +55,9 @@ def picture(figure: Figure, kind: str, *, text_as_text: bool = False) -> bytes:
 
 def save(figure: Figure, path: Path, kinds: tuple[str, ...] = ("svg", "pdf")) -> list[Path]:
     """Write a figure beside ``path``, once for each kind of file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for kind in kinds:
         target = path.with_name(f"{path.name}.{kind}")
-        target.write_bytes(picture(figure, kind))
+        publish(target, picture(figure, kind))
         written.append(target)
     return written

@@ -79,7 +79,7 @@ def _seconds(row: Row) -> float | None:
 def run_seconds(run: Run) -> float | None:
     """Seconds of training and scoring of a run; None where its cost file does not say."""
     stages = run.cost.get("stages", [])
-    known = [stage.get("seconds") for stage in stages if isinstance(stage, dict)]
+    known = [stage.get("seconds") for stage in stages]
     numbers = [float(value) for value in known if isinstance(value, (int, float))]
     return sum(numbers) if numbers else None
 

@@ -22,8 +22,7 @@ def costs(runs: Sequence[Run]) -> dict[str, float | None]:
 
 
 def _stages(run: Run) -> list[Stage]:
-    stages = run.cost.get("stages", [])
-    return [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+    return list(run.cost.get("stages", []))
 
 
 def _numbers(stages: Sequence[Stage], name: str, *, training: bool = True) -> list[float]:

@@ -10,6 +10,7 @@ from clbench.report.leaderboard.board import KEYS, Board, Entry, Leaderboard
 from clbench.report.leaderboard.cells import HEAD, notes, rows
 from clbench.report.leaderboard.costs import COSTS
 from clbench.report.markup import csv_text, escape_csv, escape_html, escape_markdown
+from clbench.runfolder.files import publish
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:96rem;padding:0 1rem}"
@@ -27,11 +28,10 @@ def write(board: Leaderboard, out: Path) -> list[Path]:
     Returns:
         The three files.
     """
-    out.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix, text in FORMATS.items():
         paths.append(out / f"leaderboard.{suffix}")
-        paths[-1].write_text(text(board), encoding="utf-8", newline="\n")
+        publish(paths[-1], text(board).encode())
     return paths
 
 
