@@ -66,8 +66,10 @@ def check(stream: str, data: DataRoot = None, phantom: Phantom = False) -> None:
     from clbench.console import show_check
     from clbench.data.check import inspect_cases
     from clbench.streams.load import cache_root, load_stream
+    from clbench.streams.soundness import every_problem_told
 
-    loaded = load_stream(stream, data=data, phantom=phantom)
+    with every_problem_told(cache_root()):
+        loaded = load_stream(stream, data=data, phantom=phantom)
     findings = inspect_cases(loaded.cases, cache=cache_root())
     show_check(Console(), loaded, findings)
     if findings.problems:
@@ -194,14 +196,14 @@ def table(
     """Compare runs: one table per stream, data, preset and precision."""
     from clbench.report.load import find_runs
     from clbench.report.tables import table as make_table
+    from clbench.runfolder import files
 
     runs, left_out = find_runs(*paths)
     text = make_table(runs, format_, left_out, metric)
     if out is None:
         typer.echo(text)
         return
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"table.{format_}").write_text(text, encoding="utf-8")
+    files.publish(out / f"table.{format_}", text.encode())
     typer.echo(out / f"table.{format_}")
 
 
@@ -263,12 +265,12 @@ def report(
     from clbench.ranking import inconsistency, told_the_task
     from clbench.report.html.page import html_report
     from clbench.report.load import find_runs
+    from clbench.runfolder import files
 
     runs, left_out = find_runs(*paths)
     shown = partial(embedded, data=data, card=stream) if overlays else None
     page = html_report(runs, left_out, shown, told_task=told_the_task(), check=inconsistency)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
+    files.publish(out, page.encode())
     typer.echo(out)
 
 

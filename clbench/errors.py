@@ -14,6 +14,9 @@ DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 """Errors of a disk that is full or fails, which no other path or option would mend."""
 
 
+DEAD_LINK = "link to itself or to nothing; fetch the file it should lead to"
+
+
 class InputError(ValueError):
     """A mistake in what the user gave: the message says what, where and how to mend it. Exit code 2."""
 
@@ -70,6 +73,15 @@ def cache_error(folder: Path, error: OSError) -> CacheError | DiskError:
         return disk_error(f"the cache {folder}", error)
     reason = error.strerror or error
     return CacheError(f"cannot write the cache {folder}: {reason}; set CLBENCH_CACHE to another folder")
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """The error for a file of the user's that cannot be opened or read."""
+    if error.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
+        return InputError(f"{path}: {DEAD_LINK}")
+    if error.errno == errno.ENOENT:
+        return InputError(f"{path}: no such file; copy or download it again")
+    return InputError(f"{path}: cannot be read ({error.strerror or error}); make it readable")
 
 
 def one_line(text: str) -> str:

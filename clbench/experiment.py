@@ -22,7 +22,7 @@ from clbench.stopping import StopRequest, stop_at_once_on_signals, stop_on_signa
 from clbench.strategies.compose import build_plugins, parse_strategy, regime_of
 from clbench.streams.benchmark import Sampling, make_benchmark, require_labels
 from clbench.streams.load import cache_root, load_stream
-from clbench.streams.soundness import sound_stream
+from clbench.streams.soundness import every_problem_told, sound_stream
 from clbench.streams.stream import Stream
 
 PREDICTIONS = ("none", "final", "all")
@@ -59,7 +59,8 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     use_threads(config.threads)
     use_deterministic_kernels(device)
     reporter.stage(f"reading the data of {config.stream}")
-    stream = load_stream(config.stream, data=config.data, phantom=config.phantom, order=config.order)
+    with every_problem_told(cache_root()):
+        stream = load_stream(config.stream, data=config.data, phantom=config.phantom, order=config.order)
     stream = sound_stream(stream, cache_root(), exclude_bad=config.exclude_bad)
     for case_id, reason in stream.excluded.items():
         reporter.warn(f"case {case_id} is left out: {reason}")

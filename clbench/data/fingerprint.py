@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from clbench.data.case import Case
-from clbench.errors import InputError
+from clbench.errors import unreadable
 
 
 def file_sha256(path: Path) -> str:
@@ -22,7 +22,7 @@ def file_sha256(path: Path) -> str:
         status = path.stat()
         return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise unreadable(path, error) from None
 
 
 @lru_cache(maxsize=65_536)

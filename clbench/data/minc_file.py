@@ -13,7 +13,7 @@ from nibabel.minc1 import MincError
 from numpy.typing import NDArray
 
 from clbench.data.nifti_file import GZIP_MAX_RATIO, MAX_VOXELS, Decoded, require_memory
-from clbench.errors import InputError
+from clbench.errors import InputError, unreadable
 
 SUFFIX = ".mnc"
 _DAMAGED = (ImageFileError, MincError, LookupError, ValueError, TypeError, AttributeError, AssertionError, EOFError)
@@ -41,8 +41,6 @@ def decode_minc(path: Path) -> Decoded:
         array, affine = np.asarray(image.dataobj), np.asarray(image.affine, dtype=np.float64)
         zooms = [float(size) for size in image.header.get_zooms()]
         stored = np.dtype(image.header.get_data_dtype())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; copy or download it again") from None
     except ImportError:
         raise InputError(f"{path}: is MINC 2; install h5py to read it, or convert it to MINC 1") from None
     except InputError:
@@ -51,7 +49,7 @@ def decode_minc(path: Path) -> Decoded:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: no readable MINC file ({reason}); copy or download it again") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); make it readable") from None
+        raise unreadable(path, error) from None
     _check(path, array, affine, zooms)
     x, y, z = zooms
     return Decoded(array, stored, affine, (x, y, z))

@@ -18,7 +18,7 @@ from nibabel import Nifti1Header, Nifti2Header
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from clbench.errors import InputError
+from clbench.errors import InputError, unreadable
 
 MAX_VOXELS = 2**31
 GZIP_MAX_RATIO = 1032  # the densest that deflate can pack
@@ -96,8 +96,6 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn whatever the layers below raise into one line that names the file."""
     try:
         yield
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; copy or download it again") from None
     except IsADirectoryError:
         raise InputError(f"{path}: is a folder, expected a NIfTI file; put the file in its place") from None
     except EOFError:
@@ -110,7 +108,7 @@ def _readable(path: Path) -> Iterator[None]:
         # what nibabel and NumPy raise depends on which field is damaged
         raise InputError(f"{path}: broken NIfTI header ({' '.join(str(error).split())}); repair the file") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); make it readable") from None
+        raise unreadable(path, error) from None
 
 
 def _header(path: Path, stream: BinaryIO | gzip.GzipFile) -> Any:
@@ -170,9 +168,9 @@ def _geometry(path: Path, header: Any) -> tuple[NDArray[np.float64], tuple[float
     zooms = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64)) * scale
     if not (np.isfinite(zooms).all() and (zooms > 0).all()):
         raise InputError(f"{path}: header has the voxel spacing {zooms.tolist()}; it must be positive, repair it")
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64).copy()
-    affine[:3] *= scale
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # what overflows is not finite, which is refused
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64).copy()
+        affine[:3] *= scale
         volume = abs(np.linalg.det(affine[:3, :3])) if np.isfinite(affine).all() else 0.0
     if not volume > 1e-9 * prod(zooms):
         raise InputError(f"{path}: header has an affine that cannot be inverted; repair its sform or qform")

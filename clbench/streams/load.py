@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from clbench.data.case import Case, Listing
 from clbench.data.layouts import LAYOUTS
 from clbench.data.layouts.files import require_inside
+from clbench.data.layouts.gathering import IncompleteError, complete, gathering
 from clbench.data.nifti import channel_count
 from clbench.data.phantom import ensure
 from clbench.data.plan import Plan
@@ -45,18 +46,24 @@ def load_stream(
 
     Raises:
         InputError: unknown stream or order, data missing or not in the published layout, or a task with too few
-            patients.
+            patients. What is wrong with the data is told all at once, as an ``IncompleteError``.
     """
     card = parse_card(card_text(stream), stream)
     found = outline(stream, phantom=phantom, order=order)
     root = _phantom_root(card) if found.phantom else _data_root(card, data)
-    listings: dict[str, Listing] = {}
-    chosen = [card.tasks[position - 1] for position in found.order] or card.tasks
-    tasks = tuple(_task(card, task, index, root, listings) for index, task in enumerate(chosen, start=1))
-    _check_channels(card, tasks)
-    check_cases_of_tasks(card, tasks)
-    traps = {trap: None for listing in listings.values() for trap in listing.traps}
-    return replace(found, tasks=tasks, traps=tuple(traps))
+    listings: dict[str, Listing | IncompleteError] = {}
+    problems: list[str] = []
+    tasks: list[Task] = []
+    for index, task in enumerate([card.tasks[position - 1] for position in found.order] or card.tasks, start=1):
+        with gathering(problems):
+            tasks.append(_task(card, task, index, root, listings))
+    with gathering(problems):
+        _check_channels(card, tasks)
+    problems += _conflicts(card, tasks)
+    if problems:
+        raise IncompleteError(problems, [case for listing in listings.values() for case in listing.cases])
+    traps = {trap: None for listing in listings.values() if isinstance(listing, Listing) for trap in listing.traps}
+    return replace(found, tasks=tuple(tasks), traps=tuple(traps))
 
 
 def outline(stream: str, *, phantom: bool = False, order: str | Sequence[int] | None = None) -> Stream:
@@ -87,13 +94,11 @@ def _positions(card: Card, of_key: tuple[int, ...], given: str | Sequence[int] |
     return () if order is None else resolve_order(card, order)
 
 
-def check_cases_of_tasks(card: Card, tasks: Sequence[Task]) -> None:
-    """Refuse streams whose tasks would train on each other's test patients or disagree on what a case is.
+def _conflicts(card: Card, tasks: Sequence[Task]) -> Iterator[str]:
+    """Why tasks would train on each other's test patients or disagree on what a case is.
 
-    Raises:
-        InputError: one case id for different images, a patient in different splits of two tasks, or a
-            class-incremental stream whose tasks do not share their cases (older classes would be taught as background
-            even to ``joint``).
+    One case id may not stand for different images, no patient be in different splits of two tasks, and the tasks of a
+    class-incremental stream share their cases (else older classes would be taught as background even to ``joint``).
     """
     cases: dict[str, tuple[Case, str]] = {}
     splits: dict[str, tuple[str, str]] = {}
@@ -101,18 +106,18 @@ def check_cases_of_tasks(card: Card, tasks: Sequence[Task]) -> None:
         for split, case in [(name, case) for name in SPLITS for case in task.split(name)]:
             known, owner = cases.setdefault(case.case_id, (case, task.name))
             if known != case:
-                raise InputError(
+                yield (
                     f"tasks {owner} and {task.name} of stream {card.name} read different images or labels as case "
                     f"{case.case_id}; select disjoint cases, or give each task a data set in a folder of its own"
                 )
             before, owner = splits.setdefault(case.patient_id, (split, task.name))
             if before != split:
-                raise InputError(
+                yield (
                     f"patient {case.patient_id} of stream {card.name} is in split {before} of task {owner} and in "
                     f"{split} of task {task.name}; let the tasks select disjoint patients, or all the same ones"
                 )
         if card.kind == "class" and task.train != tasks[0].train:
-            raise InputError(
+            yield (
                 f"tasks {tasks[0].name} and {task.name} of the class-incremental stream {card.name} have different "
                 "cases; let all tasks select the same ones"
             )
@@ -158,10 +163,10 @@ def _how_to_get(card: Card) -> str:
     return ", ".join(text for text in (source, phantom) if text)
 
 
-def _task(card: Card, task: TaskCard, index: int, root: Path, listings: dict[str, Listing]) -> Task:
-    data = task.data or card.data
-    assert data is not None  # the card was checked
-    listing = _prefixed(_listing(card, data, root, listings), _source(task))
+def _task(card: Card, task: TaskCard, index: int, root: Path, listings: dict[str, Listing | IncompleteError]) -> Task:
+    listing = _listing(card, task, root, listings)
+    if isinstance(listing, IncompleteError):
+        raise listing
     cases = [replace(case, shift=_known_shift(task.shift)) for case in listing.cases if task.group in ("", case.group)]
     cases = [case for case in cases if _in_part(card, task, case)]
     if not cases:
@@ -174,22 +179,42 @@ def _task(card: Card, task: TaskCard, index: int, root: Path, listings: dict[str
     return Task(index, task.name, labels, **_split(card, task, cases))
 
 
-def _listing(card: Card, data: DataCard, root: Path, listings: dict[str, Listing]) -> Listing:
-    key = data.model_dump_json()
+def _listing(
+    card: Card, task: TaskCard, root: Path, listings: dict[str, Listing | IncompleteError]
+) -> Listing | IncompleteError:
+    """The cases of a task's data set with their ids in the stream, or why they are not all there; read once."""
+    data, source = task.data or card.data, _source(task)
+    assert data is not None  # the card was checked
+    key = f"{source} {data.model_dump_json()}"
     if key not in listings:
-        if data.layout not in LAYOUTS:
-            raise unknown("layout", data.layout, LAYOUTS)
-        folder = _find(card, data, root)
-        named = {"rename": data.rename, "channel": data.channel}
-        options = data.options | {name: value for name, value in named.items() if value not in (None, {})}
         try:
-            listing = LAYOUTS[data.layout].read(folder, card.labels, options)
-            require_inside((file for case in listing.cases for file in (*case.images, case.mask)), folder, root)
-        except OSError as error:
-            raise InputError(f"{error.filename}: cannot be read ({error.strerror}); make it readable") from None
-        cases = tuple(replace(case, may_be_empty=data.empty_masks) for case in listing.cases)
-        listings[key] = Listing(cases, listing.traps)
+            listing = _read(card, data, root)
+            listings[key] = Listing(_named(listing.cases, data, source), listing.traps)
+        except IncompleteError as error:
+            listings[key] = IncompleteError(error.problems, _named(error.cases, data, source))
+        except InputError as error:
+            listings[key] = IncompleteError([str(error)])
     return listings[key]
+
+
+def _read(card: Card, data: DataCard, root: Path) -> Listing:
+    if data.layout not in LAYOUTS:
+        raise unknown("layout", data.layout, LAYOUTS)
+    folder = _find(card, data, root)
+    named = {"rename": data.rename, "channel": data.channel}
+    options = data.options | {name: value for name, value in named.items() if value not in (None, {})}
+    problems: list[str] = []
+    try:
+        listing = LAYOUTS[data.layout].read(folder, card.labels, options)
+    except IncompleteError as error:
+        listing, problems = Listing(error.cases), list(error.problems)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); make it readable") from None
+    try:
+        require_inside((file for case in listing.cases for file in (*case.images, case.mask)), folder, root)
+    except IncompleteError as error:  # without cases: no file outside is read
+        raise IncompleteError([*problems, *error.problems]) from None
+    return complete(listing.cases, listing.traps, problems)
 
 
 def _source(task: TaskCard) -> str:
@@ -197,15 +222,18 @@ def _source(task: TaskCard) -> str:
     return "" if task.data is None or task.data.roots[0] == "." else task.data.roots[0].strip("/")
 
 
-def _prefixed(listing: Listing, source: str) -> Listing:
+def _named(cases: Iterable[Case], data: DataCard, source: str) -> tuple[Case, ...]:
     """Case ids of streams over several data sets carry the data set's name, so that they stay unique."""
-    if not source:
-        return listing
-    cases = [
-        replace(case, case_id=f"{source}/{case.case_id}", patient_id=f"{source}/{case.patient_id}")
-        for case in listing.cases
-    ]
-    return Listing(tuple(cases), listing.traps)
+    start = f"{source}/" if source else ""
+    return tuple(
+        replace(
+            case,
+            case_id=f"{start}{case.case_id}",
+            patient_id=f"{start}{case.patient_id}",
+            may_be_empty=data.empty_masks,
+        )
+        for case in cases
+    )
 
 
 def _find(card: Card, data: DataCard, root: Path) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from clbench.data.check import Problem, inspect_cases
+from clbench.data.layouts.gathering import IncompleteError
 from clbench.errors import DataError, InputError
 from clbench.streams.stream import SPLITS, Stream, Task
 
@@ -32,6 +34,23 @@ def sound_stream(stream: Stream, cache: Path, *, exclude_bad: bool = False) -> S
     for problem in problems:
         reasons.setdefault(problem.case_id, []).append(problem.kind)
     return without_cases(stream, {case_id: "; ".join(dict.fromkeys(texts)) for case_id, texts in reasons.items()})
+
+
+@contextmanager
+def every_problem_told(cache: Path) -> Iterator[None]:
+    """Where a stream is loaded in the block and something is missing, tell what is wrong with the cases there, too.
+
+    Args:
+        cache: cache folder, which remembers what was found.
+
+    Raises:
+        IncompleteError: with the problems of the data set, and after them those of single cases.
+    """
+    try:
+        yield
+    except IncompleteError as error:
+        faulty = inspect_cases(error.cases, cache=cache).problems
+        raise IncompleteError([*error.problems, *_lines(faulty)], error.cases) from None
 
 
 def without_cases(stream: Stream, excluded: Mapping[str, str]) -> Stream:
@@ -68,9 +87,13 @@ def _without(stream: Stream, task: Task, excluded: Mapping[str, str]) -> Task:
 
 
 def _refusal(stream: Stream, problems: Iterable[Problem]) -> str:
-    lines = [f"{problem.file}: {problem.what}" for problem in problems]
+    lines = _lines(problems)
     count = len({problem.case_id for problem in problems})
     if len(lines) == 1:
         return f"{lines[0]} (or leave the case out with --exclude-bad)"
     mend = f"{count} of {len(stream.cases)} cases cannot be used; mend them, or leave them out with --exclude-bad"
     return "\n".join([*lines, mend])
+
+
+def _lines(problems: Iterable[Problem]) -> list[str]:
+    return [f"{problem.file}: {problem.what}" for problem in problems]

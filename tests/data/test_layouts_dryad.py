@@ -9,6 +9,7 @@ import pytest
 from clbench.data.case import Trap
 from clbench.data.check import inspect_cases
 from clbench.data.layouts import LAYOUTS
+from clbench.data.layouts.gathering import IncompleteError
 from clbench.data.nifti import read_case
 from clbench.errors import InputError
 
@@ -57,6 +58,18 @@ def test_trap_missing_subject_asks_to_check_the_download(root):
     for path in (root / "gone").iterdir():
         path.rename(root / "s03" / path.name.replace("s02", "s03"))
     assert [(trap.kind, trap.where) for trap in read(root).traps] == [("missing-case-number", "s02")]
+
+
+def test_all_missing_files_are_told_at_once(root):
+    lost = ("s01_hippolabels_t1w_standard_R_MNI", "s02_t1w_standard_defaced_MNI", "s02_hippolabels_t1w_standard_L_MNI")
+    for name in lost:
+        (root / name[:3] / f"{name}.nii.gz").unlink()
+    with pytest.raises(IncompleteError) as incomplete:
+        read(root)
+    assert incomplete.value.problems == tuple(
+        f"{root / name[:3]}: {name}.nii.gz is missing; complete the download" for name in lost
+    )
+    assert [case.case_id for case in incomplete.value.cases] == ["s01_left"]
 
 
 @pytest.mark.parametrize("lost", ["s02_t1w_standard_defaced_MNI.nii.gz", "s02_hippolabels_t1w_standard_L_MNI.nii.gz"])

@@ -9,6 +9,7 @@ import pytest
 from clbench.data.case import Trap
 from clbench.data.check import inspect_cases
 from clbench.data.layouts import LAYOUTS
+from clbench.data.layouts.gathering import IncompleteError
 from clbench.data.layouts.harp import SWAPPED
 from clbench.data.nifti import read_case
 from clbench.data.phantom.minc import minc_bytes
@@ -50,6 +51,23 @@ def test_every_scan_gives_two_cases_of_one_patient(root):
     assert case.images == (root / "100" / f"{NORMAL}_ACPC.mnc",)
     assert case.mask == root / "Labels_100_NIFTI" / f"{NORMAL}_L.nii"
     assert case.mask_from_minimum
+
+
+def test_all_missing_files_and_folders_are_told_at_once(root):
+    (root / "Labels_100_NIFTI" / f"{NORMAL}_L.nii").unlink()
+    (root / "100" / f"{SWAP}_ACPC.mnc").unlink()
+    (root / "35").rename(root / "elsewhere")
+    (root / "Labels_35_NIFTI").rename(root / "elsewhere2")
+    with pytest.raises(IncompleteError) as incomplete:
+        read(root)
+    masks = root / "Labels_100_NIFTI"
+    assert incomplete.value.problems == (
+        f"{root / '100' / f'{NORMAL}_ACPC.mnc'}: has no mask {NORMAL}_L in Labels_100_NIFTI; complete the download",
+        *(f"{masks / f'{SWAP}_{side}.nii'}: mask has no image in 100; complete the download" for side in "LR"),
+        f"{root}: no folder 35; complete the download",
+        f"{root}: no folder Labels_35_NIFTI; complete the download",
+    )
+    assert [case.case_id for case in incomplete.value.cases] == [f"{NORMAL}_right"]
 
 
 def test_crops_are_the_published_ones(root):

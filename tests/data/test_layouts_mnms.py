@@ -8,6 +8,7 @@ import pytest
 from clbench.data.case import Trap
 from clbench.data.check import inspect_cases
 from clbench.data.layouts import LAYOUTS
+from clbench.data.layouts.gathering import IncompleteError
 from clbench.data.nifti import read_case
 from clbench.errors import InputError
 
@@ -197,6 +198,29 @@ def test_a_missing_file_is_named(root, lost):
     (root / "Training" / "Labeled" / "A0S9V9" / lost).unlink()
     with pytest.raises(InputError, match=lost.replace(".", r"\.")):
         read(root)
+
+
+def test_all_missing_files_rows_and_folders_are_told_at_once(root):
+    for name in ("A0S9V9_sa.nii.gz", "A0S9V9_sa_gt.nii.gz"):
+        (root / "Training" / "Labeled" / "A0S9V9" / name).unlink()
+    write_table(root, *(row for row in ROWS if "D1R0Y5" not in row), "4,E1,GE,C,4,0,1,,,,,")
+    with pytest.raises(IncompleteError) as incomplete:
+        read(root)
+    assert [line.partition(": ")[2] for line in incomplete.value.problems] == [
+        "has no row for the patients D1R0Y5; take the complete table",
+        "lists patients that have no folder: E1; complete the download or delete their rows",
+        "A0S9V9_sa.nii.gz is missing; complete the download",
+        "A0S9V9_sa_gt.nii.gz is missing; complete the download",
+    ]
+    assert [case.case_id for case in incomplete.value.cases] == ["B2D9O2_ED", "B2D9O2_ES"]
+
+
+def test_all_wrong_rows_and_lost_folders_are_told_at_once(root):
+    write_table(root, *replaced(",A,1,0,2", ",E,1,0,2"), ROWS[1])
+    (root / "Testing").rename(root / "elsewhere")
+    with pytest.raises(IncompleteError) as incomplete:
+        read(root)
+    assert len(incomplete.value.problems) == 3, incomplete.value.problems
 
 
 def replaced(old, new):

@@ -90,6 +90,71 @@ def test_a_run_lists_every_problem_of_every_case_at_once(card, tmp_path):
     assert "problems: 8" in check.out
 
 
+def test_what_is_missing_is_listed_at_once_with_what_is_wrong_elsewhere(card, tmp_path):
+    """Files that lack a partner in both data sets, a data set that is gone, and a case that is damaged."""
+    card.write_text(
+        f"{card.read_text()}\n[[tasks]]\nname = 'site3'\n"
+        'data = { layout = "nnunet", roots = ["Dataset003_Site"], marker = "dataset.json" }\n'
+    )
+    one, two = (tmp_path / "data" / f"Dataset00{number}_Site" for number in (1, 2))
+    (one / "labelsTr" / "case4.nii.gz").unlink()
+    (one / "labelsTr" / "case7.nii.gz").unlink()
+    (two / "imagesTr" / "case1_0000.nii.gz").unlink()
+    cut = two / "imagesTr" / "case3_0000.nii.gz"
+    cut.write_bytes(cut.read_bytes()[:-50])
+    said = [
+        f"{one}/imagesTr/case4_0000.nii.gz: image case4 has no mask in labelsTr; add the mask or remove the image",
+        f"{one}/imagesTr/case7_0000.nii.gz: image case7 has no mask in labelsTr; add the mask or remove the image",
+        f"{two}/labelsTr/case1.nii.gz: mask has no image case1_0000 in imagesTr; add the image or remove the mask",
+        f"data of stream toy not found: looked for 'dataset.json' in {tmp_path}/data/Dataset003_Site. "
+        "Correct --data or the roots of the card",
+        f"{cut}: truncated gzip file; copy or download it again",
+        "5 problems of the data; mend them all, then give the same command again",
+    ]
+    for words in (run_words(card, card.parent, tmp_path / "runs"), ("data", "check", card, "--data", card.parent)):
+        answer = clbench(*words)
+        assert answer.code == 2
+        assert answer.complaints == [f"clbench: {line}" for line in said]
+    assert clbench(*run_words(card, card.parent, tmp_path / "runs", "--exclude-bad")).code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_every_patient_in_two_splits_is_listed(card):
+    card.write_text(
+        card.read_text().replace("Dataset002_Site", "Dataset001_Site").replace('"site2"', '"site2"\npart = [1, 2]')
+    )
+    with pytest.raises(DataError) as found:
+        load_stream(str(card), data=card.parent)
+    *lines, _ = str(found.value).split("\n")
+    assert len(lines) > 1
+    assert all("is in split" in line for line in lines)
+
+
+def test_a_suite_leaves_faulty_cases_out_where_it_says_so(card, tmp_path):
+    from clbench.suite.fit import fit_data
+    from clbench.suite.plan import plan_suite
+
+    case = train_case(card)
+    case.mask.write_bytes(b"no image")
+    training = "training = { steps = 4, batch_size = 2, base_features = 4, max_features = 8 }"
+    block = f'[[block]]\nstreams = ["toy.toml"]\nstrategies = ["naive"]\npreset = "smoke"\n{training}\n'
+    suite = card.with_name("suite.toml")
+    out = tmp_path / "runs"
+    for more, code in (("", 2), ("exclude_bad = true\nanonymize = true\n", 0)):
+        suite.write_text(block + more)
+        (planned,) = plan_suite(suite, out=out, data=card.parent, device="cpu")
+        answer = clbench(*planned.words()[:-1], planned.words()[-1], "--threads", "1")
+        assert answer.code == code, answer.err
+    run = read_run(planned.path)
+    assert set(run.stream.excluded.values()) == {"mask cannot be used"}
+    assert run.stream.anonymized
+    case.mask.write_bytes(b"another one")
+    (planned,) = plan_suite(suite, out=out, data=card.parent, device="cpu")
+    assert planned.state == "complete"
+    assert fit_data([planned]) == [False]  # left to its own command, which looks at the data
+    assert clbench(*planned.words(), "--threads", "1").code == 0
+
+
 def test_faulty_cases_can_be_left_out_and_are_recorded(card, tmp_path):
     faults = spoil(card)
     before = load_stream(str(card), data=card.parent)

@@ -11,8 +11,11 @@ from itertools import cycle
 import pytest
 
 from breaking import Disk, breaking
+from clbench.errors import DiskError
 from clbench.report.load import run_folders
 from clbench.runfolder import read_run
+from clbench.suite.local import LocalEngine
+from clbench.suite.process import Job
 from command_line import clbench, run_words
 from killing import left_behind
 from toy import write_domain_stream
@@ -42,15 +45,17 @@ def undisturbed(place):
     return left_behind(place[1] / "runs"), disk.calls
 
 
-def assert_survives(place, undisturbed, monkeypatch, first, number, *, lasting):
-    """One run whose call ``first`` fails, then the same command on a sound disk."""
+def survives(place, undisturbed, monkeypatch, first, number, *, lasting):
+    """One run whose call ``first`` fails, then the same command on a sound disk; False if there was no such call."""
     folder = place[1]
     shutil.rmtree(folder, ignore_errors=True)
     disk = Disk(folder.parent, number, first, lasting=lasting)
     with breaking(disk):
         answer = run(place, monkeypatch)
     what = f"call {first} ({disk.failed[:1]}): {answer.err}"
-    assert disk.failed, what
+    if not disk.failed:
+        assert answer.code == 0, what
+        return False
     if answer.code:  # else it was tried again, as where two processes want one name
         assert answer.code == 1, what
         assert len(answer.complaints) == 1, what
@@ -63,6 +68,7 @@ def assert_survives(place, undisturbed, monkeypatch, first, number, *, lasting):
     again = run(place, monkeypatch)
     assert again.code == 0, f"{what}\nthen {again.err}"
     assert left_behind(folder / "runs") == undisturbed[0], what
+    return True
 
 
 def test_the_first_failing_call_of_each_kind_is_survived(place, undisturbed, monkeypatch, capsys):
@@ -71,7 +77,7 @@ def test_the_first_failing_call_of_each_kind_is_survived(place, undisturbed, mon
         first.setdefault(call.split("/")[0], turn)  # what is done, and whether in the cache or the runs
     kinds = cycle([(errno.ENOSPC, True), (errno.EIO, False)])
     for turn, (number, lasting) in zip(first.values(), kinds, strict=False):
-        assert_survives(place, undisturbed, monkeypatch, turn, number, lasting=lasting)
+        assert survives(place, undisturbed, monkeypatch, turn, number, lasting=lasting)
     with capsys.disabled():
         sys.stdout.write(f"\n{len(first)} kinds of {len(undisturbed[1])} writing calls failed and were survived\n")
 
@@ -81,21 +87,46 @@ def test_the_first_failing_call_of_each_kind_is_survived(place, undisturbed, mon
     ("number", "lasting"), [(errno.ENOSPC, True), (errno.EIO, False), (errno.EIO, True)], ids=["full", "error", "dead"]
 )
 def test_every_writing_call_may_fail(place, undisturbed, monkeypatch, capsys, number, lasting):
-    for turn in range(1, len(undisturbed[1]) + 1):
-        assert_survives(place, undisturbed, monkeypatch, turn, number, lasting=lasting)
+    turn = 1
+    while survives(place, undisturbed, monkeypatch, turn, number, lasting=lasting):
+        turn += 1
+    # threads that want one folder try to make it in turns: how often differs by a few calls from run to run
+    assert turn > 0.95 * len(undisturbed[1])
     with capsys.disabled():
-        sys.stdout.write(f"\n{errno.errorcode[number]} at each of {len(undisturbed[1])} writing calls was survived\n")
+        sys.stdout.write(f"\n{errno.errorcode[number]} at each of {turn - 1} writing calls was survived\n")
 
 
-@pytest.mark.parametrize("command", ["table"])
-def test_a_report_that_cannot_be_written_is_told_in_one_line(place, undisturbed, command):
-    disk = Disk(place[1].parent, errno.ENOSPC, 1, lasting=True)
-    out = place[1] / "report"
-    with breaking(disk):
-        answer = clbench(command, place[1] / "runs", "--out", out)
-    assert answer.code == 1
-    assert len(answer.complaints) == 1
-    assert "No space left on device" in answer.complaints[0]
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        *(("table", "table.md"), ("leaderboard", "leaderboard.csv")),
+        *(
+            pytest.param(command, name, marks=pytest.mark.slow)
+            for command, name in (("report", "r.html"), ("figures", ""))
+        ),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_one_line_and_leaves_the_one_before(place, undisturbed, command, name):
+    out = place[1] / command
+    words = (command, place[1] / "runs", "--out", out / name if command == "report" else out)
+    assert clbench(*words).code == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert not name or out / name in before
+    counting = Disk(place[1].parent)
+    with breaking(counting):
+        assert clbench(*words).code == 0
+    for turn in range(1, len(counting.calls) + 1):
+        disk = Disk(place[1].parent, errno.ENOSPC, turn, lasting=True)
+        with breaking(disk):
+            answer = clbench(*words)
+        assert disk.failed
+        if answer.code == 0:  # removing what was begun
+            continue
+        assert answer.code == 1
+        assert len(answer.complaints) == 1
+        assert answer.complaints[0].startswith("clbench: cannot write ")
+        assert "No space left on device; make room" in answer.complaints[0]
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before, disk.failed
 
 
 FULL = """
@@ -126,3 +157,18 @@ def test_a_disk_that_is_really_full(place, undisturbed, tmp_path, monkeypatch):
     shutil.copytree(kept, folder, dirs_exist_ok=True)
     assert clbench(*words).code == 0
     assert left_behind(folder / "runs") == undisturbed[0]
+
+
+def test_a_suite_whose_log_cannot_be_written_ends_in_one_line_and_with_its_other_runs(tmp_path):
+    """The first run has its log; for that of the second there is a file in the way."""
+    engine = LocalEngine()
+    words = ("list",)
+    engine.start(Job("a", words, tmp_path / "logs" / "a.log", threads=1))
+    (child,) = engine._running.values()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match=r"cannot write .*b\.log: File exists; mend that, then give the same"):
+        engine.start(Job("b", words, tmp_path / "file" / "b.log", threads=1))
+    assert child.returncode is None
+    engine.close()
+    assert child.returncode is not None
+    assert engine.wait() == []

@@ -17,6 +17,7 @@ import nibabel
 import numpy as np
 import pytest
 
+import tiny_trees
 from clbench.data.layouts.files import nifti_files
 from clbench.data.nifti import read_volume
 from clbench.data.plan import Plan
@@ -87,14 +88,42 @@ def test_a_pickle_in_the_place_of_a_checkpoint_is_refused(tmp_path):
         checkpoint.load(folder.parent)
 
 
-def test_a_pickle_in_the_cache_is_made_anew(tmp_path, write_case):
+def stored(array):
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def zip_bomb():
+    """16 MiB of zeros in 16 kB, where one array is looked for."""
+    content = io.BytesIO()
+    np.savez_compressed(content, image=np.zeros(2**24, np.uint8))
+    return content.getvalue()
+
+
+def huge_array():
+    """A header of 4 TiB and nothing behind it."""
+    content = io.BytesIO()
+    claimed = {"descr": "<f2", "fortran_order": False, "shape": (1, 2**20, 2**20, 2)}
+    np.lib.format.write_array_header_1_0(content, claimed)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        stored(np.array([Malicious()], dtype=object)),
+        zip_bomb(),
+        huge_array(),
+    ],
+    ids=["pickle", "zip", "huge shape"],
+)
+def test_what_is_no_array_in_the_cache_is_made_anew(tmp_path, write_case, content):
     case, plan = write_case(), Plan(2, (0.0, 0.0, 0.0), (8, 8))
     key = cache_key(case, plan)
     sound = prepare_case(case, plan, tmp_path / "cache").image.copy()
     path = tmp_path / "cache" / "prepared" / key[:2] / key / "image.npy"
-    content = io.BytesIO()
-    np.save(content, np.array([Malicious()], dtype=object))
-    path.write_bytes(content.getvalue())
+    path.write_bytes(content)
     np.testing.assert_array_equal(prepare_case(case, plan, tmp_path / "cache").image, sound)
 
 
@@ -171,14 +200,30 @@ def test_a_data_set_that_the_user_linked_into_the_root_is_read(toy, tmp_path):
     assert len(load(card).cases) == 5
 
 
-@pytest.mark.parametrize("target", ["case2_0000.nii.gz", "nowhere.nii.gz"], ids=["loop", "dangling"])
-def test_a_link_to_itself_or_to_nothing_is_no_missing_case(toy, target):
+@pytest.mark.parametrize("target", ["itself", "nothing"])
+def test_a_link_to_itself_or_to_nothing_is_a_faulty_case_and_no_missing_one(toy, target, tmp_path):
+    """The splits stay as they are, and it can be left out like any other case that cannot be read."""
     card, folder = toy
-    image = folder / "imagesTr" / "case2_0000.nii.gz"
+    before = [case.case_id for case in load(card).cases]
+    image = load(card).tasks[0].train[0].images[0]
+    image.unlink()
+    image.symlink_to(folder / "nothing" if target == "nothing" else image.name)
+    assert [case.case_id for case in load(card).cases] == before
+    answer = clbench(*run_words(card, card.parent, tmp_path / "runs"))
+    assert answer.code == 2
+    assert f"{image}: link to itself or to nothing; fetch the file it should lead to" in answer.err
+    assert clbench(*run_words(card, card.parent, tmp_path / "runs", "--exclude-bad")).code == 0
+
+
+@pytest.mark.parametrize("target", ["hippocampus_001.nii.gz", "nowhere.nii.gz"], ids=["loop", "dangling"])
+def test_a_listed_link_to_itself_or_to_nothing_is_read_as_one(tmp_path, target):
+    root = tiny_trees.hippocampus(tmp_path)
+    image = root / "Task04_Hippocampus" / "imagesTr" / "hippocampus_001.nii.gz"
     image.unlink()
     image.symlink_to(target)
-    with pytest.raises(InputError, match=r"case2_0000\.nii\.gz: link to itself or to nothing"):
-        load(card)
+    answer = clbench("data", "check", "hippocampus-classes", "--data", root)
+    assert answer.code == 1
+    assert "hippocampus_001.nii.gz: link to itself or to nothing" in " ".join(answer.out.split())
 
 
 def test_a_folder_that_is_a_link_to_itself_is_named(tmp_path):

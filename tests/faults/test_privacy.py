@@ -19,6 +19,7 @@ from killing import run_of
 from toy import write_domain_stream
 
 SECRET = "Erika-Mustermann"
+CASES = {"case0", "case1", "case2", "case3"}
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +96,37 @@ def values(folder):
 
 def test_anonymized_runs_hold_no_id_and_have_the_same_scores(place, tmp_path):
     plain, folder = run(place, tmp_path / "plain"), run(place, tmp_path / "hidden", "--anonymize")
-    ids = {case.case_id.rpartition("/")[2] for case in load_stream(str(place), data=place.parent).cases}
-    assert ids == {"case0", "case1", "case2", "case3"}
+    assert {case.case_id.rpartition("/")[2] for case in load_stream(str(place), data=place.parent).cases} == CASES
     for content in contents(folder):
-        assert not [name for name in (*ids, "Dataset001_Site") if name.encode() in content]
+        assert not [name for name in (*CASES, "Dataset001_Site") if name.encode() in content]
     assert values(folder) == values(plain)
     assert json.loads((folder / "run.json").read_text())["config"]["hash"] == read_run(plain).config_hash
     assert read_run(folder).stream.fingerprint == read_run(plain).stream.fingerprint
     assert not list((tmp_path / "hidden").rglob("salt"))
+
+
+@pytest.mark.parametrize("strategy", ["replay+ewc", "gss"])
+def test_neither_a_memory_nor_a_failure_of_an_anonymized_run_tells_an_id(place, tmp_path, monkeypatch, strategy):
+    """A checkpoint inside the last task, with what the strategy remembers, and then the dump of a failed step."""
+    words = run_words(
+        place, place.parent, tmp_path / "runs", "--anonymize", "--checkpoint-steps", "1", strategy=strategy
+    )
+    explode = (
+        "--set",
+        "training.optimizer=sgd",
+        "--set",
+        "training.learning_rate=1e30",
+        "--set",
+        "training.gradient_clip=0",
+    )
+    assert clbench(*words).code == 0
+    assert clbench(*words, *explode).code == 1
+    folders = [path.parent for path in (tmp_path / "runs").rglob("run.json")]
+    assert len(folders) == 2
+    assert any((folder / "failure").is_dir() for folder in folders)
+    for folder in folders:
+        for content in contents(folder):
+            assert not [name for name in (*CASES, "Dataset001_Site") if name.encode() in content], content[:60]
 
 
 def test_an_anonymized_run_is_verified_against_the_data_by_who_has_the_salt(place, tmp_path, monkeypatch):

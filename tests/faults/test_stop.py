@@ -253,6 +253,7 @@ def test_scores_that_are_not_finite_are_refused_in_predictions(card, tmp_path, m
         {"step": 10**6},
         {"cost": 3},
         {"cost": [{}]},
+        {"cost": [{"stage": "train", "task": "x", "seconds": 1.0}]},
         {"device": None, "phase": None},
     ],
     ids=str,

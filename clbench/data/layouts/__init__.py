@@ -36,7 +36,8 @@ class LayoutSpec:
 
         Raises:
             InputError: the folder is not in this layout, a file is missing, a label has no counterpart, or an
-                option does not exist.
+                option does not exist. As an ``IncompleteError`` it tells everything that is missing and has the cases
+                that are there.
         """
         given = dict(options or {})
         for name in given:

@@ -9,6 +9,7 @@ from typing import Any
 
 from clbench.data.case import Case, Listing, Trap
 from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import map_labels
 from clbench.errors import InputError
 
@@ -36,33 +37,33 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
         raise InputError(f"{root}: holds no patientNNN folder; point to the folder that does, such as training/")
     cases: list[Case] = []
     traps: list[Trap] = list(macos_trap(root, root))
+    problems: list[str] = []
     for folder in folders:
-        cases += _patient(folder, values)
-        traps += macos_trap(folder, root)
-    return Listing(tuple(sorted(cases, key=lambda case: case.case_id)), tuple(traps))
+        with gathering(problems):
+            cases += _patient(folder, values, problems)
+            traps += macos_trap(folder, root)
+    return complete(cases, traps, problems)
 
 
-def _patient(folder: Path, values: Mapping[int, int]) -> list[Case]:
+def _patient(folder: Path, values: Mapping[int, int], problems: list[str]) -> list[Case]:
     info_file = folder / "Info.cfg"
     info = _info(info_file)
     patient = folder.name.lower()
-    frames = [_frame(info, key, info_file) for key in ("ED", "ES")]
+    frames, group = [_frame(info, key, info_file) for key in ("ED", "ES")], _entry(info, "Group", info_file)
     if frames[0] == frames[1]:
         raise InputError(f"{info_file}: ED and ES are both frame {frames[0]}; correct one")
     files = {stem.lower(): path for stem, path in nifti_files(folder).items()}
     cases = []
     for frame in frames:
         name = f"{patient}_frame{frame:02d}"
-        image, mask = _needed(files, name, folder), _needed(files, f"{name}_gt", folder)
-        cases.append(Case(name, patient, (image,), mask, values, group=_entry(info, "Group", info_file)))
-    _refuse_extra_masks(files, {case.mask for case in cases}, info_file)
+        missing = [stem for stem in (name, f"{name}_gt") if stem not in files]
+        problems += [f"{folder}: {stem}.nii.gz is missing; complete the download" for stem in missing]
+        if not missing:
+            cases.append(Case(name, patient, (files[name],), files[f"{name}_gt"], values, group=group))
+    named = {f"{patient}_frame{frame:02d}_gt" for frame in frames}
+    extra = [path for stem, path in files.items() if stem.endswith("_gt") and stem not in named]
+    problems += [f"{path}: mask is of no frame that Info.cfg names; correct that or move it away" for path in extra]
     return cases
-
-
-def _refuse_extra_masks(files: Mapping[str, Path], used: set[Path], info_file: Path) -> None:
-    for stem, path in files.items():
-        if stem.endswith("_gt") and path not in used:
-            raise InputError(f"{path}: mask is of no frame that {info_file.name} names; correct that or move it away")
 
 
 def _info(path: Path) -> dict[str, str]:
@@ -88,9 +89,3 @@ def _frame(info: Mapping[str, str], key: str, path: Path) -> int:
     if not (text.isascii() and text.isdigit()):
         raise InputError(f"{path}: {key} is '{text}', expected a frame number")
     return int(text)
-
-
-def _needed(files: Mapping[str, Path], stem: str, folder: Path) -> Path:
-    if stem not in files:
-        raise InputError(f"{folder}: {stem}.nii.gz is missing; complete the download")
-    return files[stem]

@@ -9,6 +9,7 @@ from typing import Any
 from clbench.data.case import Case, Listing
 from clbench.data.layouts import dataset_json
 from clbench.data.layouts.files import inside, macos_trap, nifti_files, nifti_stem
+from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import map_labels
 from clbench.errors import InputError
 
@@ -31,20 +32,23 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
     path = root / dataset_json.NAME
     values = map_labels(dataset_json.raw_labels(content, path), labels, options.get("rename", {}), path)
     cases: dict[str, Case] = {}
-    for image, mask in _pairs(content, root, path):
-        stem = nifti_stem(image.name, path)
-        if stem in cases:
-            raise InputError(f"{path}: lists the image {stem} twice")
-        group, channel = options.get("group", ""), options.get("channel")
-        cases[stem] = Case(stem, stem, (image,), mask, values, group=group, channel=channel)
-    _check_masks_listed(cases, path)
+    problems: list[str] = []
+    for image, mask in _pairs(content, root, path, problems):
+        with gathering(problems):
+            stem = nifti_stem(image.name, path)
+            if stem in cases:
+                raise InputError(f"{path}: lists the image {stem} twice")
+            group, channel = options.get("group", ""), options.get("channel")
+            cases[stem] = Case(stem, stem, (image,), mask, values, group=group, channel=channel)
+    with gathering(problems):
+        _check_masks_listed(content, cases, root, problems)
     folders = sorted({file.parent for case in cases.values() for file in (*case.images, case.mask)})
     traps = [trap for folder in folders for trap in macos_trap(folder, root)]
     traps += dataset_json.traps(content, len(cases), options.get("channel"))
-    return Listing(tuple(cases[stem] for stem in sorted(cases)), tuple(traps))
+    return complete(cases.values(), traps, problems)
 
 
-def _pairs(content: Mapping[str, Any], root: Path, path: Path) -> list[tuple[Path, Path]]:
+def _pairs(content: Mapping[str, Any], root: Path, path: Path, problems: list[str]) -> list[tuple[Path, Path]]:
     listed = content.get("training")
     if not isinstance(listed, list) or not listed:
         raise InputError(f"{path}: needs 'training', a list of image and label pairs")
@@ -52,21 +56,25 @@ def _pairs(content: Mapping[str, Any], root: Path, path: Path) -> list[tuple[Pat
     for entry in listed:
         names = [entry.get(key) if isinstance(entry, dict) else None for key in ("image", "label")]
         if not all(isinstance(name, str) for name in names):
-            raise InputError(f"{path}: training entry {entry!r} is no pair of 'image' and 'label'")
-        image, mask = (inside(root, str(name), path) for name in names)
-        pairs.append((image, mask))
+            problems.append(f"{path}: training entry {entry!r} is no pair of 'image' and 'label'")
+            continue
+        files: list[Path] = []
+        for name in names:
+            with gathering(problems):
+                files.append(inside(root, str(name), path))
+        pairs += [(files[0], files[1])] if len(files) == len(names) else []
     return pairs
 
 
-def _check_masks_listed(cases: Mapping[str, Case], path: Path) -> None:
+def _check_masks_listed(content: Mapping[str, Any], cases: Mapping[str, Case], root: Path, problems: list[str]) -> None:
     """A mask on disk that no pair names is a sign of a cut or mixed-up download; a mask named twice of a slip."""
-    listed: set[Path] = set()
+    masks: set[Path] = set()
     for case in cases.values():
-        if case.mask in listed:
-            raise InputError(f"{path}: lists the mask {case.mask.name} twice")
-        listed.add(case.mask)
-    for folder in sorted({mask.parent for mask in listed}):
+        if case.mask in masks:
+            problems.append(f"{root / dataset_json.NAME}: lists the mask {case.mask.name} twice")
+        masks.add(case.mask)
+    entries = [entry for entry in content["training"] if isinstance(entry, dict)]
+    listed = {root / name for entry in entries for name in entry.values() if isinstance(name, str)}
+    for folder in sorted({mask.parent for mask in masks}):
         extra = [file for file in nifti_files(folder).values() if file not in listed]
-        extra = [file for file in extra if file not in {image for case in cases.values() for image in case.images}]
-        if extra:
-            raise InputError(f"{extra[0]}: mask is not listed in {path.name}; list it or move it away")
+        problems += [f"{file}: mask is not listed in {dataset_json.NAME}; list it or move it away" for file in extra]

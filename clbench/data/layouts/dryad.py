@@ -9,6 +9,7 @@ from typing import Any
 
 from clbench.data.case import Case, Listing, Trap
 from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import one_label
 from clbench.data.layouts.sides import LETTERS, SIDES, side_case
 from clbench.errors import InputError
@@ -37,19 +38,28 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
     folders = [path for path in entries(root) if path.is_dir() and _SUBJECT.fullmatch(path.name)]
     if not folders:
         raise InputError(f"{root}: holds no subject folder such as s01; point to the folder that does")
-    cases = [case for folder in folders for case in _subject(folder, values)]
-    traps = [trap for folder in (root, *folders) for trap in macos_trap(folder, root)]
-    return Listing(tuple(sorted(cases, key=lambda case: case.case_id)), (*traps, *_gaps(folders)))
+    cases: list[Case] = []
+    traps: list[Trap] = list(macos_trap(root, root))
+    problems: list[str] = []
+    for folder in folders:
+        with gathering(problems):
+            cases += _subject(folder, values, problems)
+            traps += macos_trap(folder, root)
+    return complete(cases, (*traps, *_gaps(folders)), problems)
 
 
-def _subject(folder: Path, values: Mapping[int, int]) -> list[Case]:
+def _subject(folder: Path, values: Mapping[int, int], problems: list[str]) -> list[Case]:
     name = folder.name.lower()
     files = {stem.lower(): path for stem, path in nifti_files(folder).items()}
-    image = _needed(files, f"{name}_t1w_standard_defaced_mni", folder)
+    image: Path | None = None
+    with gathering(problems):
+        image = _needed(files, f"{name}_t1w_standard_defaced_mni", folder)
     cases = []
     for side in SIDES:
-        mask = _needed(files, f"{name}_hippolabels_t1w_standard_{LETTERS[side]}_mni", folder)
-        cases.append(side_case(name, name, side, image, mask, values))
+        with gathering(problems):
+            mask = _needed(files, f"{name}_hippolabels_t1w_standard_{LETTERS[side]}_mni", folder)
+            if image is not None:
+                cases.append(side_case(name, name, side, image, mask, values))
     return cases
 
 

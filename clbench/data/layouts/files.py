@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from clbench.data.case import Trap
-from clbench.errors import InputError
+from clbench.data.layouts.gathering import IncompleteError
+from clbench.errors import DEAD_LINK, InputError
 
 _NIFTI = re.compile(r"(?P<stem>.+?)\.nii(\.gz)?", re.IGNORECASE)
 _CASE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -16,29 +17,39 @@ _CASE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 def nifti_files(folder: Path) -> dict[str, Path]:
     """Stem -> path of the NIfTI files directly in a folder, sorted; hidden files such as macOS ``._*`` are left out.
 
+    A link to nothing is there, too, and a fault of its case once that is read.
+
     Raises:
-        InputError: no such folder, or two files whose stems differ in case or suffix only.
+        InputError: no such folder, or files whose stems differ in case or suffix only.
     """
     found: dict[str, Path] = {}
     folded: dict[str, Path] = {}
+    twins: list[str] = []
     for path in entries(folder):
         match = _NIFTI.fullmatch(path.name)
-        if match is None or not path.is_file():
+        if match is None or not is_there(path):
             continue
         stem = match["stem"]
         twin = folded.setdefault(stem.casefold(), path)
         if twin != path:
-            raise InputError(f"{path}: same case as {twin.name}; keep one of them")
+            twins.append(f"{path}: same case as {twin.name}; keep one of them")
         found[stem] = path
+    if twins:
+        raise IncompleteError(twins)
     return found
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file, or a link that should lead to one."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def entries(folder: Path) -> list[Path]:
     """Files and folders directly in a folder, sorted by name, without hidden ones.
 
     Raises:
-        InputError: no such folder, or a link to nothing in the place of a folder or NIfTI file, which would be taken
-            for a case that is not there.
+        InputError: no such folder, or links to nothing in the place of folders, which would be taken for cases that are
+            not there.
     """
     try:
         found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -47,10 +58,8 @@ def entries(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder}: folder cannot be listed ({error.strerror or error}); complete the download"
         ) from None
-    lost = [path for path in dead if not path.suffix or _NIFTI.fullmatch(path.name)]
-    if lost:
-        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise InputError(f"{lost[0]}{more}: link to itself or to nothing; fetch the file it should lead to")
+    if lost := [path for path in dead if not path.suffix]:
+        raise IncompleteError(f"{path}: {DEAD_LINK}" for path in lost)
     return found
 
 
@@ -62,20 +71,29 @@ def require_inside(paths: Iterable[Path], *roots: Path) -> None:
         roots: folders that the user named; where they are links themselves, what they lead to counts.
 
     Raises:
-        InputError: a file lies outside all of them.
+        InputError: files lie outside all of them.
     """
     allowed = [root.resolve() for root in roots]
-    for path in paths:
-        real = path.resolve()
-        if not any(real.is_relative_to(root) for root in allowed):
-            raise InputError(
-                f"{path}: link that leads out of {roots[-1]}; copy the file there, or name a --data above both"
-            )
+    outside = [path for path in paths if not any(_real(path).is_relative_to(root) for root in allowed)]
+    if outside:
+        mend = "copy the file there, or name a --data above both"
+        raise IncompleteError(f"{path}: link that leads out of {roots[-1]}; {mend}" for path in outside)
+
+
+def _real(path: Path) -> Path:
+    """The path without links; of one that leads to itself, the link."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.parent.resolve() / path.name
 
 
 def macos_trap(folder: Path, root: Path) -> tuple[Trap, ...]:
-    """A trap when the folder holds macOS ``._*`` twins of its files."""
-    count = sum(path.name.startswith("._") for path in folder.iterdir())
+    """A trap when the folder holds macOS ``._*`` twins of its files; one that is not there, a problem, holds none."""
+    try:
+        count = sum(path.name.startswith("._") for path in folder.iterdir())
+    except OSError:
+        return ()
     if not count:
         return ()
     return (Trap("macos-files", folder.relative_to(root).as_posix(), f"{count} files named ._* ignored"),)
@@ -122,6 +140,6 @@ def inside(root: Path, name: str, where: Path) -> Path:
     path = PurePosixPath(name)
     if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts or "\\" in name or "\0" in name:
         raise InputError(f"{where}: path {name!r} leaves the data set; list files relative to it, without '..'")
-    if not (root / path).is_file():
+    if not is_there(root / path):
         raise InputError(f"{where}: lists {name}, which is not there; complete the download")
     return root / path

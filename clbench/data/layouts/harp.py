@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clbench.data.case import Case, Listing, Trap
 from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.gathering import IncompleteError, complete, gathering
 from clbench.data.layouts.labels import one_label
 from clbench.data.layouts.sides import LETTERS, SIDES, side_case
 from clbench.errors import InputError, unknown
@@ -49,14 +50,27 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
     values = one_label(labels, root)
     cases: list[Case] = []
     traps: list[Trap] = []
+    problems: list[str] = []
     for subset in options.get("subsets", SUBSETS):
         if subset not in SUBSETS:
             raise unknown("HarP subset", subset, SUBSETS)
-        images, masks = (_folder(root, name) for name in (subset, f"Labels_{subset}_NIFTI"))
-        found = _scans(images, masks, values)
-        cases += found
-        traps += [*macos_trap(images, root), *macos_trap(masks, root), *_traps(found, images, root)]
-    return Listing(tuple(sorted(cases, key=lambda case: case.case_id)), tuple(traps))
+        with gathering(problems):
+            images, masks = _folders(root, (subset, f"Labels_{subset}_NIFTI"))
+            found = _scans(images, masks, values, problems)
+            cases += found
+            traps += [*macos_trap(images, root), *macos_trap(masks, root), *_traps(found, images, root)]
+    return complete(cases, traps, problems)
+
+
+def _folders(root: Path, names: Iterable[str]) -> list[Path]:
+    found: list[Path] = []
+    problems: list[str] = []
+    for name in names:
+        with gathering(problems):
+            found.append(_folder(root, name))
+    if problems:
+        raise IncompleteError(problems)
+    return found
 
 
 def _folder(root: Path, name: str) -> Path:
@@ -66,26 +80,25 @@ def _folder(root: Path, name: str) -> Path:
     return found[0]
 
 
-def _scans(image_folder: Path, mask_folder: Path, values: Mapping[int, int]) -> list[Case]:
-    images, masks = _images(image_folder), _masks(mask_folder)
+def _scans(image_folder: Path, mask_folder: Path, values: Mapping[int, int], problems: list[str]) -> list[Case]:
+    images, masks = _images(image_folder, problems), _masks(mask_folder)
     cases = []
     for scan, image in images.items():
         for side in SIDES:
             letter = LETTERS[side] if scan not in SWAPPED else LETTERS[_other(side)]
             mask = masks.pop((scan, letter), None)
             if mask is None:
-                raise InputError(
-                    f"{image}: has no mask {scan}_{letter.upper()} in {mask_folder.name}; complete the download"
-                )
+                lacks = f"{scan}_{letter.upper()} in {mask_folder.name}"
+                problems.append(f"{image}: has no mask {lacks}; complete the download")
+                continue
             case = side_case(scan, scan.rpartition("_")[0], side, image, mask, values)
             cases.append(replace(case, mask_from_minimum=True))
-    if masks:
-        lone = next(iter(masks.values()))
-        raise InputError(f"{lone}: mask has no image in {image_folder.name}; complete the download")
+    lone = masks.values()
+    problems += [f"{mask}: mask has no image in {image_folder.name}; complete the download" for mask in lone]
     return cases
 
 
-def _images(folder: Path) -> dict[str, Path]:
+def _images(folder: Path, problems: list[str]) -> dict[str, Path]:
     """Scan -> image."""
     found: dict[str, Path] = {}
     for path in entries(folder):
@@ -93,10 +106,11 @@ def _images(folder: Path) -> dict[str, Path]:
             continue
         match = _IMAGE.fullmatch(path.name)
         if match is None:
-            raise InputError(f"{path}: image name is not like ADNI_007_S_1304_74384_ACPC.mnc; rename it")
+            problems.append(f"{path}: image name is not like ADNI_007_S_1304_74384_ACPC.mnc; rename it")
+            continue
         twin = found.setdefault(match["scan"].upper(), path)
         if twin != path:
-            raise InputError(f"{path}: same scan as {twin.name}; keep one of them")
+            problems.append(f"{path}: same scan as {twin.name}; keep one of them")
     if not found:
         raise InputError(f"{folder}: holds no ADNI_*.mnc image; complete the download")
     return found

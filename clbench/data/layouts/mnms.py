@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from clbench.data.case import Case, Listing, Trap
 from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.gathering import IncompleteError, complete, gathering
 from clbench.data.layouts.labels import map_labels
 from clbench.data.layouts.mnms_table import Row, find_table, read_table
 from clbench.errors import InputError, unknown
@@ -16,7 +17,6 @@ RAW_LABELS = {0: "background", 1: "lv", 2: "myocardium", 3: "rv"}
 LABELED = ("Training/Labeled", "Validation", "Testing")
 UNLABELED = "Training/Unlabeled"
 GROUPINGS = ("vendor", "centre")
-_MOST_NAMED = 10
 
 
 def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> Listing:
@@ -37,29 +37,41 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
     if group_by not in GROUPINGS:
         raise unknown("group_by", str(group_by), GROUPINGS)
     table, traps = find_table(root)
-    rows, more_traps = read_table(table)
-    labeled, unlabeled = _patients(root)
-    _refuse_mismatch(rows, labeled, unlabeled, table)
-    cases = [case for code, folder in labeled.items() for case in _cases(rows[code], folder, group_by, values, table)]
+    problems: list[str] = []
+    with gathering(problems):
+        rows, more_traps = read_table(table)
+    with gathering(problems):
+        labeled, unlabeled = _patients(root)
+    if problems:  # half a table would miss patients, half the folders rows
+        raise IncompleteError(problems)
+    cases: list[Case] = []
+    problems += _mismatches(rows, labeled, unlabeled, table)
+    for code in sorted(labeled.keys() & rows.keys()):
+        with gathering(problems):
+            cases += _cases(rows[code], labeled[code], group_by, values, table, problems)
     every = (*traps, *more_traps, *_traps(root, rows, labeled, unlabeled, table))
-    return Listing(tuple(sorted(cases, key=lambda case: case.case_id)), every)
+    return complete(cases, every, problems)
 
 
 def _patients(root: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """Code -> folder of the labeled and of the unlabeled patients."""
     labeled: dict[str, Path] = {}
+    problems: list[str] = []
     for name in LABELED:
         folder = _subfolder(root, name)
         if folder is None:
-            raise InputError(f"{root}: no folder {name}; complete the download")
-        for path in _folders(folder):
+            problems.append(f"{root}: no folder {name}; complete the download")
+        for path in _folders(folder) if folder else []:
             twin = labeled.setdefault(path.name, path)
             if twin != path:
-                raise InputError(f"{path}: patient is in {twin.parent.relative_to(root)} too; keep one of them")
+                problems.append(f"{path}: patient is in {twin.parent.relative_to(root)} too; keep one of them")
     spare = _subfolder(root, UNLABELED)
     unlabeled = {path.name: path for path in (_folders(spare) if spare else [])}
-    for code in labeled.keys() & unlabeled.keys():
-        raise InputError(f"{unlabeled[code]}: patient is in {labeled[code].parent.relative_to(root)} too; keep one")
+    for code in sorted(labeled.keys() & unlabeled.keys()):
+        where = labeled[code].parent.relative_to(root)
+        problems.append(f"{unlabeled[code]}: patient is in {where} too; keep one of them")
+    if problems:
+        raise IncompleteError(problems)
     return labeled, unlabeled
 
 
@@ -77,41 +89,36 @@ def _folders(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if path.is_dir()]
 
 
-def _refuse_mismatch(
+def _mismatches(
     rows: Mapping[str, Row], labeled: Mapping[str, Path], unlabeled: Mapping[str, Path], table: Path
-) -> None:
+) -> Iterator[str]:
     if without_row := sorted(labeled.keys() - rows.keys()):
-        raise InputError(f"{table}: has no row for the patients {_named(without_row)}; take the complete table")
+        yield f"{table}: has no row for the patients {', '.join(without_row)}; take the complete table"
     if without_folder := sorted(rows.keys() - labeled.keys() - unlabeled.keys()):
-        raise InputError(
-            f"{table}: lists patients that have no folder: {_named(without_folder)}; "
-            "complete the download or delete their rows"
-        )
+        lost, mend = ", ".join(without_folder), "complete the download or delete their rows"
+        yield f"{table}: lists patients that have no folder: {lost}; {mend}"
 
 
-def _named(codes: list[str]) -> str:
-    return ", ".join(codes[:_MOST_NAMED]) + (f" and {len(codes) - _MOST_NAMED} more" if codes[_MOST_NAMED:] else "")
-
-
-def _cases(row: Row, folder: Path, group_by: str, values: Mapping[int, int], table: Path) -> list[Case]:
+def _cases(
+    row: Row, folder: Path, group_by: str, values: Mapping[int, int], table: Path, problems: list[str]
+) -> list[Case]:
     files = {stem.casefold(): path for stem, path in nifti_files(folder).items()}
-    image, mask = (_needed(files, f"{row.code}{ending}", folder) for ending in ("_sa", "_sa_gt"))
+    found = [files.get(f"{row.code}{ending}".casefold()) for ending in ("_sa", "_sa_gt")]
+    missing = [f"{row.code}{ending}" for ending, file in zip(("_sa", "_sa_gt"), found, strict=True) if file is None]
+    problems += [f"{folder}: {stem}.nii.gz is missing; complete the download" for stem in missing]
     if None in row.frames.values():
         lacking = " and ".join(key for key, frame in row.frames.items() if frame is None)
         raise InputError(f"{table}: labeled patient {row.code} has no frame number {lacking}; fill it in")
     if row.frames["ED"] == row.frames["ES"]:
         raise InputError(f"{table}: ED and ES of patient {row.code} are both frame {row.frames['ED']}; correct one")
     group = row.vendor if group_by == "vendor" else row.centre
+    image, mask = found
+    if image is None or mask is None:
+        return []
     return [
         Case(f"{row.code}_{key}", row.code, (image,), mask, values, group=group, channel=frame)
         for key, frame in row.frames.items()
     ]
-
-
-def _needed(files: Mapping[str, Path], stem: str, folder: Path) -> Path:
-    if stem.casefold() not in files:
-        raise InputError(f"{folder}: {stem}.nii.gz is missing; complete the download")
-    return files[stem.casefold()]
 
 
 def _traps(

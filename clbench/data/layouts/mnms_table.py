@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clbench.data.case import Trap
 from clbench.data.layouts.files import entries, safe_id
+from clbench.data.layouts.gathering import IncompleteError, gathering
 from clbench.errors import InputError
 
 VENDORS = ("A", "B", "C", "D")
@@ -60,11 +61,15 @@ def read_table(path: Path) -> tuple[dict[str, Row], tuple[Trap, ...]]:
     """
     lines = _lines(path)
     rows: dict[str, Row] = {}
+    problems: list[str] = []
     for line in lines:
-        row = _row(line, path)
-        if row.code in rows:
-            raise InputError(f"{path}: patient {row.code} is there twice; delete one row")
-        rows[row.code] = row
+        with gathering(problems):
+            row = _row(line, path)
+            if row.code in rows:
+                raise InputError(f"{path}: patient {row.code} is there twice; delete one row")
+            rows[row.code] = row
+    if problems:
+        raise IncompleteError(problems)
     decimal = sum(any("." in line[key] for key in ("ED", "ES")) for line in lines)
     action = f"{decimal} rows write frame numbers as decimals; read as whole numbers"
     return rows, (Trap("decimal-frames", path.name, action),) if decimal else ()

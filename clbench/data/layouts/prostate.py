@@ -9,6 +9,7 @@ from typing import Any
 
 from clbench.data.case import Case, Listing, Trap
 from clbench.data.layouts.files import entries, macos_trap, nifti_files
+from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import one_label
 from clbench.errors import InputError, unknown
 
@@ -35,17 +36,19 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
     values = one_label(labels, root)  # RUNMC and BMC number two zones; published work takes > 0
     cases: list[Case] = []
     traps: list[Trap] = list(macos_trap(root, root)) if root.is_dir() else []
+    problems: list[str] = []
     for site in options.get("sites", SITES):
-        folder = _site_folder(root, site)
-        pairs = _pairs(folder, site)
-        cases += [_case(site, number, image, mask, values) for number, (image, mask) in pairs.items()]
-        traps += _traps(site, folder, root, pairs)
-    return Listing(tuple(sorted(cases, key=lambda case: case.case_id)), tuple(traps))
+        if site not in SITES:
+            raise unknown("prostate site", site, SITES)
+        with gathering(problems):
+            folder = _site_folder(root, site)
+            pairs = _pairs(folder, site, problems)
+            cases += [_case(site, number, image, mask, values) for number, (image, mask) in pairs.items()]
+            traps += _traps(site, folder, root, pairs)
+    return complete(cases, traps, problems)
 
 
 def _site_folder(root: Path, site: str) -> Path:
-    if site not in SITES:
-        raise unknown("prostate site", site, SITES)
     names = {site.casefold(), *(alias.casefold() for alias, name in ALIASES.items() if name == site)}
     found = [path for path in entries(root) if path.is_dir() and path.name.casefold() in names]
     if not found:
@@ -55,21 +58,21 @@ def _site_folder(root: Path, site: str) -> Path:
     return found[0]
 
 
-def _pairs(folder: Path, site: str) -> dict[int, tuple[Path, Path]]:
-    """Case number -> image and mask."""
+def _pairs(folder: Path, site: str, problems: list[str]) -> dict[int, tuple[Path, Path]]:
+    """Case number -> image and mask, where both are there."""
     files = nifti_files(folder)
-    images = _numbered(files, _IMAGE)
-    masks = _numbered(files, _MASK)
+    images = _numbered(files, _IMAGE, problems)
+    masks = _numbered(files, _MASK, problems)
     if not images:
         raise InputError(f"{folder}: site {site} has no CaseNN.nii.gz; complete the download")
     for number in sorted(images.keys() ^ masks.keys()):
         lone = images.get(number) or masks[number]
         lacks = "mask CaseNN_segmentation.nii.gz" if number in images else "image CaseNN.nii.gz"
-        raise InputError(f"{lone}: has no {lacks} beside it; complete the download")
-    return {number: (images[number], masks[number]) for number in sorted(images)}
+        problems.append(f"{lone}: has no {lacks} beside it; complete the download")
+    return {number: (images[number], masks[number]) for number in sorted(images.keys() & masks.keys())}
 
 
-def _numbered(files: Mapping[str, Path], pattern: re.Pattern[str]) -> dict[int, Path]:
+def _numbered(files: Mapping[str, Path], pattern: re.Pattern[str], problems: list[str]) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for stem, path in files.items():
         match = pattern.fullmatch(stem)
@@ -77,7 +80,7 @@ def _numbered(files: Mapping[str, Path], pattern: re.Pattern[str]) -> dict[int, 
             continue
         twin = found.setdefault(int(match["number"]), path)
         if twin != path:
-            raise InputError(f"{path}: same case number as {twin.name}; keep one of them")
+            problems.append(f"{path}: same case number as {twin.name}; keep one of them")
     return found
 
 
@@ -94,7 +97,7 @@ def _traps(site: str, folder: Path, root: Path, pairs: Mapping[int, tuple[Path, 
     capital = sum("_Segmentation" in mask.name for _, mask in pairs.values())
     if capital:
         traps.append(Trap("capital-segmentation", where, f"{capital} masks named _Segmentation read as _segmentation"))
-    for number in sorted(set(range(max(pairs))) - pairs.keys()):
+    for number in sorted(set(range(max(pairs, default=0))) - pairs.keys()):
         published = number in PUBLISHED_GAPS.get(site, set())
         action = (
             "as published; none expected" if published else "went on without it; check that the download is complete"
