@@ -246,11 +246,13 @@ def _drift(path: Path, stream: StreamRecord) -> tuple[DriftRow, ...] | None:
 
 
 def _cost(path: Path) -> dict[str, Any]:
+    """What a run cost; what is of another kind than clbench writes says nothing, as no score depends on it."""
     content = files.read_json(path) if path.exists() else {}
-    stages = content.get("stages", []) if isinstance(content, dict) else None
-    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
-        raise InputError(f"{path} is damaged: its stages are no list of objects")
-    return dict(content)
+    if not isinstance(content, dict):
+        return {}
+    stages = content.get("stages")
+    known = [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+    return {**content, "stages": known}
 
 
 def _summary(path: Path) -> dict[str, Any] | None:
