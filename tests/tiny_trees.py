@@ -70,3 +70,19 @@ def hippocampus(root: Path) -> Path:
     content = {"modality": {"0": "MRI"}, "labels": labels, "training": training}
     (folder / "dataset.json").write_text(json.dumps(content))
     return root
+
+
+def decathlon_prostate(root: Path) -> Path:
+    """Decathlon task 5 with three pairs: images are 4-D, noise and then -7 throughout; masks tell two zones."""
+    folder = root / "Task05_Prostate"
+    names = [f"prostate_{number:02d}" for number in (0, 1, 4)]
+    for number, name in enumerate(names):
+        image, mask = (folder / kind / f"{name}.nii.gz" for kind in ("imagesTr", "labelsTr"))
+        pair(image, mask, 2, 100 + number)
+        volume = load(image)
+        save(image, np.stack([volume, np.full_like(volume, -7)], axis=-1))
+    training = [{"image": f"./imagesTr/{n}.nii.gz", "label": f"./labelsTr/{n}.nii.gz"} for n in names]
+    labels = {"0": "background", "1": "PZ", "2": "TZ"}
+    content = {"modality": {"0": "T2", "1": "ADC"}, "labels": labels, "training": training}
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return root

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -19,22 +17,7 @@ from clbench.streams.stream import SPLITS
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """Three cases per site; Decathlon images are 4-D, T2 then diffusion."""
-    root = tiny_trees.prostate(tmp_path_factory.mktemp("data"))
-    task5 = root / "Task05_Prostate"
-    stems = [f"prostate_{number:02d}" for number in (0, 1, 4)]
-    for number, stem in enumerate(stems):
-        image, mask = (task5 / folder / f"{stem}.nii.gz" for folder in ("imagesTr", "labelsTr"))
-        tiny_trees.pair(image, mask, 2, number)
-        volume = tiny_trees.load(image)
-        tiny_trees.save(image, np.stack([volume, np.full_like(volume, -7)], axis=-1))
-    pairs = [{"image": f"./imagesTr/{stem}.nii.gz", "label": f"./labelsTr/{stem}.nii.gz"} for stem in stems]
-    content = {
-        "modality": {"0": "T2", "1": "ADC"},
-        "labels": {"0": "background", "1": "PZ", "2": "TZ"},
-        "training": pairs,
-    }
-    (task5 / "dataset.json").write_text(json.dumps(content))
-    return root
+    return tiny_trees.decathlon_prostate(tiny_trees.prostate(tmp_path_factory.mktemp("data")))
 
 
 def test_the_seventh_task_is_decathlon_after_the_six_sites(root):
