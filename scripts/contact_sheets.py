@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from scipy.ndimage import binary_fill_holes
 
 from clbench.data.phantom import PHANTOMS, cardiac, hippocampus, prostate, prostate_decathlon
 from clbench.data.phantom.scanners import SCANNERS
@@ -169,7 +170,7 @@ def draw(panel: Panel, place: Any, extent: tuple[float, float]) -> None:
     if panel.labels is not None:
         for value, color in enumerate(COLORS, start=1):
             if (panel.labels == value).any():
-                inside = (panel.labels == value).astype(float)
+                inside = binary_fill_holes(panel.labels == value).astype(float)  # a ring would hide what it surrounds
                 place.contour(inside, [0.5], colors=[color], linewidths=0.8, extent=frame, origin="upper")
     place.set(xlim=(-extent[1] / 2, extent[1] / 2), ylim=(extent[0] / 2, -extent[0] / 2), aspect="equal")
     place.set_title(panel.title, color="white", size=6.5, pad=2)

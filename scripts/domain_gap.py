@@ -9,9 +9,16 @@ import sys
 from pathlib import Path
 
 from clbench.report.load import load_runs
+from clbench.streams.card import cards, parse_card
 from results import matrix, spliced
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "phantoms.md"
+
+
+def phantom_keys() -> list[str]:
+    """The keys of all shipped streams on their phantoms, sorted."""
+    shipped = (parse_card(text, name) for name, text in cards().items())
+    return sorted(f"{card.name}@{card.version}+phantom" for card in shipped if card.phantom)
 
 
 def main() -> int:
@@ -19,6 +26,10 @@ def main() -> int:
     wrong = [run for run in runs if not run.complete or run.strategy != "naive" or not run.stream.phantom]
     if wrong or not runs:
         print(f"no complete run of naive on a phantom: {wrong[0].path if wrong else 'none given'}", file=sys.stderr)
+        return 2
+    shown, asked = sorted(run.stream.key for run in runs), phantom_keys()
+    if shown != asked:
+        print(f"needs one run for each of {', '.join(asked)}, but got {', '.join(shown)}", file=sys.stderr)
         return 2
     parts = []
     for run in sorted(runs, key=lambda run: run.stream.key):

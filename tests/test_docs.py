@@ -140,6 +140,22 @@ def test_every_phantom_has_a_contact_sheet_of_its_version():
     assert all(f"phantoms/{name}.png" in read("phantoms") for name in PHANTOMS)
 
 
+def test_every_phantom_is_shown_to_have_a_domain_gap_and_to_make_naive_forget():
+    shown = read("phantoms").split("<!-- domain gap -->")[1].split("<!-- end domain gap -->")[0]
+    parts = re.findall(
+        r"^`(.+)@\d+\+phantom`, \d+ steps per task, mean forgetting (.+):\n\n((?:\|.*\n)+)", shown, flags=re.MULTILINE
+    )
+    assert [name for name, *_ in parts] == sorted(name for name, card in CARDS.items() if card.phantom)
+    for name, forgetting, text in parts:
+        head, _, _, first, *_, last = table(text)
+        assert head[1:] == [task.name for task in CARDS[name].tasks]
+        scores = [float(score) for score in first[1:]]
+        assert scores[0] > 0.6
+        assert min(scores) < scores[0] - 0.2
+        assert float(forgetting) > 0.05
+        assert last[0] == head[-1]
+
+
 def test_every_shift_is_explained():
     rows = table(sections(read("streams"))["hippocampus-shifts"].split("\n| shift |")[1])
     assert {row[0].strip("`") for row in rows if row[0][:1] == "`"} == set(SHIFTS)
