@@ -151,7 +151,7 @@ def test_every_phantom_is_shown_to_have_a_domain_gap_and_to_make_naive_forget():
         assert head[1:] == [task.name for task in CARDS[name].tasks]
         scores = [float(score) for score in first[1:]]
         assert scores[0] > 0.6
-        assert min(scores) < scores[0] - 0.2
+        assert min(scores) < scores[0] - 0.15
         assert float(forgetting) > 0.05
         assert last[0] == head[-1]
 

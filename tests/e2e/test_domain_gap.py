@@ -16,6 +16,7 @@ from doc_pages import CARDS
 
 STREAMS = [name for name, card in CARDS.items() if card.phantom]
 SHORT, LONG = 30, 150
+LEAST_GAP, LEAST_LOSS = 0.15, 0.05  # what was measured is larger: docs/phantoms.md
 
 
 class Naive:
@@ -70,10 +71,10 @@ def test_sites_differ_training_helps_and_naive_forgets(name, tmp_path, monkeypat
     first_row = naive.scores(stream.tasks)
     assert first_row[0] > brief.scores(stream.tasks[:1])[0]
     assert first_row[0] > 0.6
-    assert min(first_row[1:]) < first_row[0] - 0.2
+    assert min(first_row[1:]) < first_row[0] - LEAST_GAP
     learned = [first_row[0]]
     for place in range(1, len(stream.tasks)):
         naive.learn(place)
         learned.append(naive.scores(stream.tasks[place : place + 1])[place])
     lost = np.array(learned[:-1]) - naive.scores(stream.tasks[:-1])[:-1]
-    assert lost.mean() > 0.05
+    assert lost.mean() > LEAST_LOSS
