@@ -77,9 +77,10 @@ def cache_error(folder: Path, error: OSError) -> CacheError | DiskError:
 
 def unreadable(path: Path, error: OSError) -> InputError:
     """The error for a file of the user's that cannot be opened or read."""
-    if error.errno in (errno.ENOENT, errno.ELOOP) and path.is_symlink():
+    missing = isinstance(error, FileNotFoundError)  # not by its number, which nibabel leaves out
+    if (missing or error.errno == errno.ELOOP) and path.is_symlink():
         return InputError(f"{path}: {DEAD_LINK}")
-    if error.errno == errno.ENOENT:
+    if missing:
         return InputError(f"{path}: no such file; copy or download it again")
     return InputError(f"{path}: cannot be read ({error.strerror or error}); make it readable")
 

@@ -74,5 +74,5 @@ def test_image_and_mask_are_not_interchangeable(cases):
 
 def test_a_file_hash_is_sha256_and_a_missing_file_is_named(cases, tmp_path):
     assert file_sha256(cases[0].mask) == hashlib.sha256(b"a_gt.nii.gz").hexdigest()
-    with pytest.raises(InputError, match=r"nowhere: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"nowhere: no such file; copy or download it again"):
         file_sha256(tmp_path / "nowhere")
