@@ -126,7 +126,10 @@ def _end_with_the_parent() -> None:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold back Ctrl+C and SIGTERM from this thread, and from the processes it starts, until the block is left."""
+    """Hold back Ctrl+C and SIGTERM from this thread, and from the processes it starts, until the block is left.
+
+    Another thread of this process may still take one for it.
+    """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,6 +1,5 @@
 """Batches come in step order with the same content, however they are loaded."""
 
-import os
 import signal
 import threading
 
@@ -87,7 +86,12 @@ BOTH = {signal.SIGINT, signal.SIGTERM}
 @HELD
 def test_a_signal_while_loader_processes_start_waits_until_they_have(monkeypatch):
     heard = []
-    monkeypatch.setattr(DataLoader, "__iter__", lambda _: [os.kill(os.getpid(), signal.SIGTERM), list(heard)])
+
+    def start(_):  # a process that is started here has this thread alone, so the signal goes to no other
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        return None, list(heard)
+
+    monkeypatch.setattr(DataLoader, "__iter__", start)
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     try:
         _, heard_at_start = load(Batches(Numbered(), 4), 2, CPU).__iter__()
