@@ -193,7 +193,7 @@ the papers.
 - [Drift](protocol.md#representation-drift) is the mean CKA distance, with the relative Frechet distance beside it;
   lower is less. There are no patients to test over: its row counts pairs of (seed, task, feature level), which are not
   independent.
-- Training time is a multiple of that of `naive` with the same seed. Other runs went on meanwhile, some more than others:
+- Training time is a multiple of that of `naive` with the same seed. Other runs went on meanwhile, now more, now fewer:
   [speed](speed.md) compares the steps of strategies fairly.
 - A claim is *confirmed* where the difference to `naive` points its way at p < 0.05, *the opposite is the case* where it
   points the other way, and otherwise *not confirmed*, which does not say that there is no effect.
