@@ -129,14 +129,9 @@ def evaluate_cases(
     Yields:
         The rows of one case: one per task, label and metric.
     """
-    wanted: dict[str, list[tuple[Task, str]]] = {}
-    for task in tasks:
-        for split in SCORED_SPLITS:
-            for case in (case for case in task.split(split) if case.case_id not in skip):
-                wanted.setdefault(case.case_id, []).append((task, split))
     was_training = network.training
     network.eval()
-    for case_id, places in wanted.items():
+    for case_id, places in _places(tasks, skip).items():
         item = prepared[case_id]
         truth = read_truth(item.case)
         rows: list[CaseRow] = []
@@ -154,6 +149,16 @@ def evaluate_cases(
                 rows += _rows(stream, task, split, after_task, item.case, prediction, truth)
         yield rows
     network.train(was_training)
+
+
+def _places(tasks: Sequence[Task], skip: Collection[str]) -> dict[str, list[tuple[Task, str]]]:
+    """Case id -> the tasks and splits that it is scored in."""
+    found: dict[str, list[tuple[Task, str]]] = {}
+    for task in tasks:
+        for split in SCORED_SPLITS:
+            for case in (case for case in task.split(split) if case.case_id not in skip):
+                found.setdefault(case.case_id, []).append((task, split))
+    return found
 
 
 def _told_alike(network: nn.Module, places: Sequence[tuple[Task, str]]) -> list[list[tuple[Task, str]]]:

@@ -37,13 +37,22 @@ class _Recorder(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.windows = network, []
+        self.network = network
+        self.windows: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
         """As the network."""
         self.windows.append(x.clone())
         output: Tensor = self.network(x)
         return output
+
+
+def _windows(network: nn.Module, inference: Inference, images: list[Any]) -> list[Tensor]:
+    """The batches that the network sees while it predicts prepared images (C, X, Y, Z)."""
+    recorder = _Recorder(network)
+    for image in images:
+        inference.scores(recorder, image)
+    return recorder.windows
 
 
 def evaluation(workload: Workload, precision: str, repeats: int, cases: int = 12) -> dict[str, float]:
@@ -56,10 +65,7 @@ def evaluation(workload: Workload, precision: str, repeats: int, cases: int = 12
     stream = workload.stream
     task = stream.tasks[0]
     chosen = (*task.val, *task.test)[:cases]
-    recorder = _Recorder(network)
-    for case in chosen:
-        inference.scores(recorder, workload.prepared[case.case_id].image)
-    windows = list(recorder.windows)
+    windows = _windows(network, inference, [workload.prepared[case.case_id].image for case in chosen])
 
     def forward() -> None:
         with torch.inference_mode():

@@ -79,21 +79,14 @@ class RunFolder:
             RunError: another process is writing it, or the disk is full or fails.
         """
         path, status = cls.look(
-            out,
-            strategy=strategy,
-            seed=seed,
-            config_resolved=config_resolved,
-            config_hash=config_hash,
-            stream=stream,
+            out, strategy=strategy, seed=seed, config_resolved=config_resolved, config_hash=config_hash, stream=stream
         )
         if status == "complete":
             return cls(path, status)
         content = {
-            "schema_version": SCHEMA_VERSION,
-            **{"strategy": strategy, "seed": seed, "regime": regime},
+            **{"schema_version": SCHEMA_VERSION, "strategy": strategy, "seed": seed, "regime": regime},
             "config": {"given": dict(config_given), "resolved": dict(config_resolved), "hash": config_hash},
-            "provenance": dict(provenance),
-            "stream": stream.to_json(),
+            **{"provenance": dict(provenance), "stream": stream.to_json()},
         }
         _make(path)
         with writing(path):
