@@ -36,7 +36,7 @@ class Dispersive(LatentRegularizer):
     Defaults: tau and weight are those of the papers (0.5 and 0.25); the bottleneck is the level nearest to theirs.
     Note: nothing but the saturation of the exponential keeps the features from growing.
     Memory: none, no extra weights.
-    Time: about 1 % of a step.
+    Time: a few percent of a step.
     """
 
     def __init__(

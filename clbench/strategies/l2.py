@@ -23,7 +23,7 @@ class L2(Anchored):
 
     Source: the L2 baseline of Kirkpatrick et al. 2017, arXiv 1612.00796, figure 2A.
     Memory: 4 bytes per weight.
-    Time: about 2 % of a step.
+    Time: a few percent of a step.
     """
 
     term = "l2"

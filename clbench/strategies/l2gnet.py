@@ -29,7 +29,7 @@ class L2GNet(StrategyPlugin):
         over channels, not their sum.
     Defaults: 0.25 is the commitment factor of van den Oord et al.
     Memory: none between tasks; the codebook is part of the network.
-    Time: the network takes about 1.02 times the step of ``unet``.
+    Time: the network takes about 1.1 times the step of ``unet``.
     """
 
     def __init__(self, weight: Annotated[float, Field(ge=0)] = 0.25) -> None:

@@ -31,7 +31,7 @@ class MedDisSeg(Dispersive):
         term; our own forms of attention and decoder, see the network; the original form of the loss by default.
     Defaults: tau and weight are the paper's (0.5, 0.2 of 0.2 and 0.6 for its two stages); not tuned.
     Memory: none.
-    Time: the network takes about 1.8 times the step of ``unet``.
+    Time: the network takes about 2.2 times the step of ``unet``.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class PNN(StrategyPlugin):
     Differs from the source in: connections join what enters a block of two convolutions instead of every layer, and
         none enters the head; they start at 0, without the learned scale of the source.
     Memory: parameters and their bytes are counted in ``cost.json``: a U-Net and its connections for each task.
-    Time: a forward pass of every earlier column per step, about a third of it each, in training and in prediction.
+    Time: a forward pass of every earlier column per step, about half of it each, in training and in prediction.
     """
 
     def __init__(self, lateral: Annotated[float, Field(gt=0)] = 0.5, seed: int = 0) -> None:

@@ -34,7 +34,7 @@ class POD(Taught):
     Differs from the source in: the levels of a U-Net after their activation; in three dimensions a profile is the mean
         over the two other axes. The logits are not compared.
     Memory: the weights of the previous network, 4 bytes each.
-    Time: a forward pass of the previous network per step and the profiles, about half of a step.
+    Time: a forward pass of the previous network per step and the profiles, about a step.
     """
 
     term = "pod"

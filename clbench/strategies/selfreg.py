@@ -44,7 +44,7 @@ class SelfReg(TappingPlugin):
         data, where their ACDC script keeps the best checkpoint.
     Defaults: ``weight`` is the paper's on ACDC (0.015 on Synapse).
     Memory: none, no extra weights.
-    Time: about 27 % of a step.
+    Time: about half of a step.
     """
 
     def __init__(

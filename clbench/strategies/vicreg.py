@@ -37,7 +37,7 @@ class VICReg(LatentRegularizer):
     Defaults: 25 and 1 are the paper's; ``weight`` brings the sum to the order of the segmentation loss and was not
         tuned.
     Memory: none, no extra weights.
-    Time: about 1 % of a step.
+    Time: a few percent of a step.
     """
 
     def __init__(
