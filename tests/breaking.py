@@ -24,11 +24,12 @@ class Disk:
     Args:
         root: only what lies below it is counted.
         number: error of the calls that fail.
-        first: the first call that fails, from 1; 0 lets none fail.
+        first: the first call that fails: its number, from 1, or how its description begins, as "mkdir cache"; 0 lets
+            none fail.
         lasting: all later calls fail, too: a disk that stays full. Removing files works on a full disk.
     """
 
-    def __init__(self, root: Path, number: int = errno.EIO, first: int = 0, *, lasting: bool = False) -> None:
+    def __init__(self, root: Path, number: int = errno.EIO, first: int | str = 0, *, lasting: bool = False) -> None:
         self.root, self.number, self.first, self.lasting = root.resolve(), number, first, lasting
         self.calls: list[str] = []
         self.failed: list[str] = []
@@ -39,8 +40,13 @@ class Disk:
         if not place.is_relative_to(self.root):
             return
         self.calls.append(f"{call} {self._kind(place)}")
-        turn = len(self.calls)
-        if self.first and (turn == self.first or (self.lasting and turn > self.first and call in NEEDS_ROOM)):
+        if self.failed:
+            fails = self.lasting and call in NEEDS_ROOM
+        elif isinstance(self.first, str):
+            fails = self.calls[-1].startswith(self.first)
+        else:
+            fails = len(self.calls) == self.first
+        if fails:
             self.failed.append(self.calls[-1])
             raise OSError(self.number, os.strerror(self.number), str(path))
 
