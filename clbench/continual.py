@@ -255,14 +255,15 @@ def continual_metrics(
     Differs from the source in: means divide by the number of terms (GEM's code divides by T).
     """
     columns = _columns(np.asarray(scores, dtype=np.float64), single, naive, joint, 1 if higher_is_better else -1)
-    values = {key: _metric(key, columns) for key in _TERMS}
-    backward = values["bwt_all"]
+    missing = {name for name, of in (("single", single), ("naive", naive), ("joint", joint)) if of is None}
+    defined = [key for key in METRIC_KEYS if key in _defined(kind, regime) and NEEDS.get(key) not in missing]
+    values = {key: _metric(key, columns) for key in defined if key in _TERMS}
+    backward = values.get("bwt_all")
     if backward is not None:
         values |= {key: float(of(np.asarray(backward))) for key, of in _OF_BWT_ALL.items()}
         if not higher_is_better:
             values["remembering"] = None  # 1 - |BWT-| needs scores in [0, 1]: meaningless in millimetres
-    defined = _defined(kind, regime)
-    return {key: values.get(key) if key in defined else None for key in METRIC_KEYS}
+    return {key: values.get(key) for key in METRIC_KEYS}
 
 
 def resampled_metric(
