@@ -194,12 +194,13 @@ def table(
     metric: Annotated[str, typer.Option(help="the score: see clbench list metrics")] = "dice",
 ) -> None:
     """Compare runs: one table per stream, data, preset and precision."""
+    from clbench.ranking import inconsistency, told_the_task
     from clbench.report.load import find_runs
     from clbench.report.tables import table as make_table
     from clbench.runfolder import files
 
     runs, left_out = find_runs(*paths)
-    text = make_table(runs, format_, left_out, metric)
+    text = make_table(runs, format_, left_out, metric, told_task=told_the_task(), check=inconsistency)
     if out is None:
         typer.echo(text)
         return
@@ -238,12 +239,13 @@ def figures(
 ) -> None:
     """Draw every figure of the runs, as SVG and PDF at the width of a text column."""
     from clbench.pictures import write_pictures
+    from clbench.ranking import inconsistency
     from clbench.report.figures.write import write_figures
     from clbench.report.load import find_runs
 
     out = out or paths[0].absolute().parent / "figures"
     runs, unread = find_runs(*paths)
-    written, left_out = write_figures(runs, out)
+    written, left_out = write_figures(runs, out, check=inconsistency)
     written += write_pictures(runs, out, data, stream) if overlays else []
     for item in (*unread, *left_out):
         _say(f"left out {item.name}: {item.reason}")

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import latent_page
 import results_text
 
-from clbench.ranking import rank
+from clbench.ranking import inconsistency, rank, told_the_task
 from clbench.report.expected import expected_text
 from clbench.report.figures.write import write_figures
 from clbench.report.leaderboard.files import FORMATS as LEADERBOARDS
@@ -29,6 +29,8 @@ from clbench.runfolder.files import file_hash
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
 FIGURES, TABLES = RESULTS / "figures", RESULTS / "tables"
+STRATEGY_TABLES = ("acdc-groups", "acdc-classes")
+"""Streams whose every strategy is run with seed 0, each with a table of its own."""
 TOLERANCE = 0.03
 """What another machine's rounding may move a number of ``benchmarks/expected.csv`` by."""
 
@@ -45,9 +47,13 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
     ranked = rank(RESULTS / "runs")
     for kind, of in LEADERBOARDS.items():
         yield RESULTS / f"leaderboard.{kind}", of(ranked)
-    tables = {kind: table(runs, format=kind, left_out=left_out).rstrip() + "\n" for kind in ("md", "csv", "tex")}
+    tables = {kind: tabulated(runs, kind, left_out) for kind in ("md", "csv", "tex")}
     for kind, text in tables.items():
         yield TABLES / f"table.{kind}", text
+    for stream in STRATEGY_TABLES:
+        chosen = [run for run in runs if run.stream.key.partition("@")[0] == stream]
+        for kind in tables:
+            yield TABLES / f"strategies-{stream}.{kind}", tabulated(chosen, kind)
     yield ROOT / "benchmarks" / "expected.csv", expected_text(runs, TOLERANCE)
     yield latent_page.PAGE, latent_page.page(RESULTS / "runs")
     page, readme = ROOT / "docs" / "results.md", ROOT / "README.md"
@@ -63,6 +69,12 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
     yield page, spliced(page.read_text("utf-8"), "results", "\n\n".join(part.strip() for part in parts))
     yield readme, spliced(readme.read_text("utf-8"), "results", results_text.readme_part(ranked))
     yield FIGURES / "runs.csv", drawn_from(runs)
+
+
+def tabulated(runs: Sequence[Run], kind: str, left_out: Sequence[LeftOut] = ()) -> str:
+    """What ``clbench table`` prints."""
+    text = table(runs, format=kind, left_out=left_out, told_task=told_the_task(), check=inconsistency)
+    return text.rstrip() + "\n"
 
 
 def drawn_from(runs: Sequence[Run]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from clbench.report.costs import costs
 from clbench.report.figures.write import folder_name
 from clbench.report.leaderboard import Board, Leaderboard
 from clbench.report.leaderboard.cells import HEAD, NOTES, ONE_SEED_NOTE, rows
-from clbench.report.leaderboard.costs import costs
 from clbench.report.markup import escape_markdown
 from clbench.runfolder import Run
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from clbench.errors import unknown
 from clbench.report.load import LeftOut
-from clbench.report.results import ResultTable
+from clbench.report.results import DECIMALS, ResultTable
 
 _TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -23,7 +23,7 @@ _TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # some spreadsheets take the wide ones for the narrow
 NOTE = (
     "Mean over seeds ± sample standard deviation; a row of one seed has none, and says nothing of other seeds. "
-    "Seconds are those of the machine that ran it."
+    "Seconds are those of the machine that ran it; stored_mb is the most that was kept between two tasks."
 )
 
 
@@ -66,12 +66,14 @@ def one_line(text: str) -> str:
 
 def _cells(table: ResultTable) -> list[list[str]]:
     """Head and body as plain text."""
-    head = ["strategy", "seeds", *table.columns]
+    marked = any(line.marks for line in table.lines)
+    head = ["strategy", "seeds", *table.columns, *(["marks"] if marked else [])]
     body = [
         [
             line.strategy,
             str(line.seeds),
-            *(line.values[key].text(0 if key == "seconds" else 3) for key in table.columns),
+            *(line.values[key].text(DECIMALS.get(key, 3)) for key in table.columns),
+            *([", ".join(line.marks)] if marked else []),
         ]
         for line in table.lines
     ]
@@ -91,11 +93,12 @@ def _markdown(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str
 def _markdown_table(table: ResultTable) -> str:
     cells = [[escape_markdown(cell) for cell in row] for row in _cells(table)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    texts = [name in ("strategy", "marks") for name in cells[0]]
+    rule = ["-" * width if text else "-" * (width - 1) + ":" for width, text in zip(widths, texts, strict=True)]
     lines = [
         " | ".join(
-            cell.ljust(width) if not column else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if text else cell.rjust(width)
+            for cell, width, text in zip(row, widths, texts, strict=True)
         )
         for row in [cells[0], rule, *cells[1:]]
     ]
@@ -113,12 +116,13 @@ def _tex(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
 
 def _tex_table(table: ResultTable) -> str:
     head, *body = ([escape_tex(cell) for cell in row] for row in _cells(table))
+    columns = "".join("l" if name in ("strategy", "marks") else "r" for name in head)
     lines = [" & ".join(row) + r" \\" for row in body]
     parts = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{escape_tex(table.title)}. {escape_tex(NOTE)}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(head) + r" \\",
         *(r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"),
@@ -138,13 +142,13 @@ def _csv(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
 def _csv_block(table: ResultTable) -> str:
     group = table.group
     head = ["stream", "fingerprint", "preset", "precision", "network", *group.differing, "strategy", "seeds"]
-    lines = [[*head, *(f"{key}_{part}" for key in table.columns for part in ("mean", "sd"))]]
+    lines = [[*head, *(f"{key}_{part}" for key in table.columns for part in ("mean", "sd")), "marks"]]
     of_table = [group.stream, group.fingerprint, *(str(group.settings.get(key, "")) for key in ("preset", "precision"))]
     for line in table.lines:
         texts = [*of_table, line.network, *group.differing.values(), line.strategy]
         values = [value for key in table.columns for value in (line.values[key].mean, line.values[key].sd)]
         numbers = ("" if value is None else f"{value:.6f}" for value in values)
-        lines.append([*map(escape_csv, texts), str(line.seeds), *numbers])
+        lines.append([*map(escape_csv, texts), str(line.seeds), *numbers, escape_csv(", ".join(line.marks))])
     return csv_text(lines)
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from clbench.report.groups import Group
 
+DECIMALS = {"seconds": 0, "stored_mb": 1, "parameters": 0}
+"""Of columns that are no score; scores have three."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -29,12 +32,13 @@ class Value:
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a table: a strategy, its network and seeds, and its values by column."""
+    """One row of a table: a strategy, its network and seeds, its values by column, and what to know of it."""
 
     strategy: str
     network: str
     seeds: int
     values: dict[str, Value]
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

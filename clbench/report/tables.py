@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from statistics import fmean, stdev
 
 from clbench.errors import unknown
 from clbench.metrics import METRICS
+from clbench.report.costs import costs
 from clbench.report.groups import Group, Row, groups, usable
 from clbench.report.load import LeftOut
+from clbench.report.marks import marks
 from clbench.report.markup import render
 from clbench.report.results import Line, ResultTable, Value
 from clbench.runfolder import Run
@@ -16,9 +18,19 @@ from clbench.runfolder import Run
 ALWAYS = ("final", "bwt", "learned", "fwt_upper", "forgetting")
 WITH_REFERENCE = ("fwt_single", "plasticity_naive", "rma", "intransigence", "gap_joint")
 """Metrics that need a run of ``single``, ``naive`` or ``joint``: columns only where there is one."""
+COST = ("seconds", "stored_mb", "parameters")
+"""Time of training and evaluation, most bytes kept between two tasks, and the largest network's parameters."""
 
 
-def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] = (), metric: str = "dice") -> str:
+def table(
+    runs: Iterable[Run],
+    format: str = "md",
+    left_out: Iterable[LeftOut] = (),
+    metric: str = "dice",
+    *,
+    told_task: Collection[str] = (),
+    check: Callable[[Run], str] = lambda run: "",
+) -> str:
     """Compare runs: one table for each stream, data fingerprint, training budget and precision.
 
     Scores are computed from case rows. Only complete runs count whose small files are as they were when the run ended;
@@ -29,6 +41,8 @@ def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] =
         format: ``md``, ``csv`` or ``tex``.
         left_out: folders that could not even be read, to be listed with the other runs that are not used.
         metric: the score, a key of ``METRICS``. For distances, differences are turned so that positive is better.
+        told_task: strategies that are told the task of a test image, which is marked.
+        check: one more reason to leave out a run; empty when there is none.
 
     Returns:
         The tables, with the runs left out and why under them.
@@ -38,18 +52,18 @@ def table(runs: Iterable[Run], format: str = "md", left_out: Iterable[LeftOut] =
     """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    used, unused = usable(runs)
-    tables = [result_table(group, metric) for group in groups(used)]
+    used, unused = usable(runs, check)
+    tables = [result_table(group, metric, told_task) for group in groups(used)]
     return render(tables, [*left_out, *unused], format)
 
 
-def result_table(group: Group, metric: str = "dice") -> ResultTable:
+def result_table(group: Group, metric: str = "dice", told_task: Collection[str] = ()) -> ResultTable:
     """The table of a group: one line for each row, best ``final`` first."""
     sign = -1 if METRICS[metric].higher_is_better else 1
-    lines = sorted((_line(group, row, metric) for row in group.rows), key=lambda line: _rank(line, sign))
+    lines = sorted((_line(group, row, metric, told_task) for row in group.rows), key=lambda line: _rank(line, sign))
     referenced = [key for key in WITH_REFERENCE if any(line.values[key].mean is not None for line in lines)]
     drift = ["drift"] if any(line.values["drift"].mean is not None for line in lines) else []
-    return ResultTable(group, metric, (*ALWAYS, *referenced, *drift, "seconds"), tuple(lines))
+    return ResultTable(group, metric, (*ALWAYS, *referenced, *drift, *COST), tuple(lines))
 
 
 def _rank(line: Line, sign: int) -> tuple[bool, float, str]:
@@ -57,12 +71,16 @@ def _rank(line: Line, sign: int) -> tuple[bool, float, str]:
     return (final is None, sign * (final or 0.0), line.strategy)
 
 
-def _line(group: Group, row: Row, metric: str) -> Line:
+def _line(group: Group, row: Row, metric: str, told_task: Collection[str]) -> Line:
     metrics = [run.metrics("test", metric, **group.references(run, metric)) for run in row.runs]
     values = {key: _value([found[key] for found in metrics]) for key in (*ALWAYS, *WITH_REFERENCE)}
     values["drift"] = _value([run.mean_drift() for run in row.runs])
     values["seconds"] = _value([_seconds(run) for run in row.runs])
-    return Line(row.label, row.network, len(row.runs), values)
+    spent = costs(row.runs)
+    stored, parameters = spent["stored_bytes"], spent["parameters"]
+    values["stored_mb"] = Value(None if stored is None else stored / 1e6)
+    values["parameters"] = Value(parameters)
+    return Line(row.label, row.network, len(row.runs), values, marks(row, spent, told_task))
 
 
 def _value(found: Sequence[float | None]) -> Value:

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from clbench.provenance import packages
-from clbench.report.leaderboard.costs import costs
+from clbench.report.costs import costs
 from clbench.report.load import load_runs
 from clbench.runfolder import read_run
 from clbench.verify import verify

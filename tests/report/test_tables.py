@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -37,7 +38,24 @@ def test_strategies_are_sorted_by_their_final_score(tmp_path):
     assert found["naive"] == {
         **{"strategy": "naive", "seeds": "1", "final": "0.750", "bwt": "-0.200", "learned": "0.850"},
         **{"fwt_upper": "0.300", "forgetting": "0.200", "plasticity_naive": "n/a", "seconds": "5"},
+        **{"stored_mb": "n/a", "parameters": "n/a"},
     }
+
+
+def test_cost_and_marks_of_a_row_are_shown(tmp_path):
+    finished(tmp_path)
+    with open_folder(tmp_path, config("replay")) as folder:
+        folder.write_cases(case_rows(BETTER))
+        stage = {"stage": "train", "seconds": 9, "stored_bytes": {"replay": 3e6}, "replayed_fraction": 0.5}
+        folder.write_cost({"stages": [{**stage, "parameters": 7}]})
+        folder.finish()
+    found = cells(table(load_runs(tmp_path), told_task={"naive"}))
+    shown = ("seconds", "stored_mb", "parameters", "marks")
+    assert [found["replay"][name] for name in shown] == ["9", "3.0", "7", "replays images"]
+    assert found["naive"]["marks"] == "told the task at test time"
+    (told,) = csv.DictReader(io.StringIO(table(load_runs(tmp_path)[:1], "csv", told_task={"naive"})))
+    assert told["marks"] == found["naive"]["marks"]
+    assert r"\begin{tabular}{lrrrrrrrrrrl}" in table(load_runs(tmp_path), "tex")
 
 
 def test_several_seeds_give_mean_and_standard_deviation(tmp_path):
@@ -191,6 +209,13 @@ def test_a_run_published_without_its_large_files_counts(tmp_path):
     assert usable(load_runs(tmp_path)) == ([run], [])
 
 
+def test_a_run_that_fails_the_check_is_left_out_and_named(tmp_path):
+    finished(tmp_path)
+    text = table(load_runs(tmp_path), check=lambda run: "three scores are missing")
+    assert re.search(r"- toy@1/naive-s0-\w+: three scores are missing", text)
+    assert "No complete run." in text
+
+
 def test_the_same_run_twice_is_not_two_seeds(tmp_path):
     finished(tmp_path / "1")
     finished(tmp_path / "2")
@@ -257,7 +282,7 @@ def test_tex_is_one_tabular_per_table_with_left_out_runs_as_comments(tmp_path):
     finished(tmp_path)
     open_folder(tmp_path, config("ewc")).close()
     text = table(load_runs(tmp_path), "tex")
-    assert text.count(r"\begin{tabular}{lrrrrrrr}") == 1
+    assert text.count(r"\begin{tabular}{lrrrrrrrrr}") == 1
     assert r"fwt\_upper" in text
     assert "% left out: toy@1/ewc-s0-" in text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -23,7 +23,10 @@ from clbench.runfolder import Run
 
 
 def write_figures(
-    runs: Iterable[Run], out: Path, kinds: tuple[str, ...] = ("svg", "pdf")
+    runs: Iterable[Run],
+    out: Path,
+    kinds: tuple[str, ...] = ("svg", "pdf"),
+    check: Callable[[Run], str] = lambda run: "",
 ) -> tuple[list[Path], list[LeftOut]]:
     """Write every figure of the usable runs, one folder for each group of comparable runs.
 
@@ -31,11 +34,12 @@ def write_figures(
         runs: complete or not; only complete ones whose files are as they were when the run ended are drawn.
         out: folder of all figures; files of the same name are replaced.
         kinds: of files, each figure as all of them.
+        check: one more reason to leave out a run; empty when there is none.
 
     Returns:
         The files, and the runs left out.
     """
-    used, left_out = usable(runs)
+    used, left_out = usable(runs, check)
     written = [
         path
         for group in groups(used)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from clbench.report.costs import COSTS
 from clbench.report.groups import Group
 from clbench.report.html.elements import Markup, element, scrollable
 from clbench.report.leaderboard.board import KEYS, Board, Entry
 from clbench.report.leaderboard.cells import HEAD, notes, rows
-from clbench.report.leaderboard.costs import COSTS
 from clbench.report.markup import NOTE
-from clbench.report.results import Value
+from clbench.report.results import DECIMALS, Value
 from clbench.report.tables import result_table
 
 UP_FIRST = {
-    *("rank", "strategy", "marks", "drift", "forgetting", "intransigence", "gap_joint", "seconds"),
+    *("rank", "strategy", "marks", "drift", "forgetting", "intransigence", "gap_joint", "seconds", "stored_mb"),
     *("train, s", "peak, MB", "stored, MB", "replayed", "parameters"),
 }
 """Columns whose small values are the good ones, or that are texts: the first click sorts them upwards."""
@@ -62,7 +62,7 @@ def metrics_table(group: Group) -> Markup:
 
 
 def _number(key: str, value: Value) -> Markup:
-    return _cell(key, value.text(0 if key == "seconds" else 3), value.mean)
+    return _cell(key, value.text(DECIMALS.get(key, 3)), value.mean)
 
 
 def _table(caption: str, head: Sequence[str], sorted_by: str, lines: Sequence[Markup], class_: str) -> Markup:

@@ -9,9 +9,10 @@ from statistics import fmean
 
 from clbench.errors import unknown
 from clbench.metrics import METRICS
+from clbench.report.costs import costs
 from clbench.report.groups import Group, Row, groups, usable
-from clbench.report.leaderboard.costs import costs
 from clbench.report.load import LeftOut
+from clbench.report.marks import marks
 from clbench.report.results import title
 from clbench.report.stats.intervals import Estimate
 from clbench.report.stats.paired import Comparison
@@ -19,7 +20,6 @@ from clbench.report.stats.suites import TableStatistics, compare_with, table_sta
 from clbench.runfolder import Run
 
 KEYS = ("final", "bwt", "learned", "fwt_upper")
-TOLD_TASK, REPLAYS = "told the task at test time", "replays images"
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,6 @@ def _entry(
         estimates={key: found[at] for key, found in statistics.estimates.items()},
         drift=fmean(known) if len(known) == len(drifts) else None,
         costs=spent,
-        marks=_marks(row, spent, told_task),
+        marks=marks(row, spent, told_task),
         against_best=compared.get(row.label) if rank else None,
     )
-
-
-def _marks(row: Row, spent: Mapping[str, float | None], told_task: Collection[str]) -> tuple[str, ...]:
-    told = not set(row.runs[0].strategy.split("+")).isdisjoint(told_task)
-    return (*((TOLD_TASK,) if told else ()), *((REPLAYS,) if spent["replayed_fraction"] else ()))

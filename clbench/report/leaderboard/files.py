@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from clbench.report.costs import COSTS
 from clbench.report.leaderboard.board import KEYS, Board, Entry, Leaderboard
 from clbench.report.leaderboard.cells import HEAD, notes, rows
-from clbench.report.leaderboard.costs import COSTS
 from clbench.report.markup import csv_text, escape_csv, escape_html, escape_markdown
 from clbench.runfolder.files import publish
 
