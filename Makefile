@@ -8,8 +8,7 @@ DEMO := --stream prostate-sites --phantom --strategy segreg --preset smoke
 JOBS ?= 2
 INPUTS ?= 12000
 
-.PHONY: demo test slow smoke check docs bench results results-check clean
-.PHONY: demo test slow smoke check docs bench fuzz clean
+.PHONY: demo test slow smoke check docs bench fuzz results results-check clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
