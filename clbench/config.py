@@ -27,7 +27,8 @@ def _joined(value: Any) -> Any:
 
 
 NUMBERS = 2
-"""Raised with every entry under **Numbers** in the CHANGELOG: results of other arithmetic get another hash."""
+"""Raised when a change of the code would leave published runs no longer comparable with new ones; see the heading
+**Numbers** in the CHANGELOG. Results of other arithmetic get another hash."""
 
 
 class Training(BaseModel):
