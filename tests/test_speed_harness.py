@@ -55,5 +55,29 @@ def test_an_error_in_a_gated_loop_comes_up():
         gated.steps(1)
 
 
+@pytest.mark.parametrize(
+    ("target", "shown", "cell"),
+    [
+        ("≥ 2.5", {"a": "2.50"}, "≥ 2.5"),
+        ("≥ 2.5", {"a": "1.79"}, "≥ 2.5, missed"),
+        ("≤ 1.20", {"2d": "1.68", "3d": "1.06"}, "≤ 1.20, missed in 2d"),
+        ("≤ 1.20", {"2d": "1.68", "3d": "1.21"}, "≤ 1.20, missed in 2d and 3d"),
+        ("< 5 %", {"a": "5.0 %"}, "< 5 %, missed"),
+        ("< 5 %", {"a": "1.6 %"}, "< 5 %"),
+        ("≤ 1.05", {"a": "n/a"}, "≤ 1.05"),
+        ("", {"a": "9.99"}, ""),
+    ],
+)
+def test_a_missed_target_is_marked(target, shown, cell):
+    assert page.judged(target, **shown) == cell
+
+
+def test_the_page_says_why_each_target_is_missed_that_is():
+    figures, after = page.text().split(page.BEGIN)[1].split(page.END)
+    missed = {line.split(" | ")[0] for line in figures.splitlines() if "missed" in line}
+    told = {line.split(" | ")[0] for line in after.split("\n## ")[1].splitlines() if line.startswith("| ")}
+    assert told - {"| missed"} == missed
+
+
 def test_the_page_shows_the_committed_figures():
     assert page.PAGE.read_text(encoding="utf-8") == page.text()

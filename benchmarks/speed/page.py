@@ -1,8 +1,9 @@
-"""The page: ``docs/speed.md`` gets its tables from ``results/speed/*.json``."""
+"""The page: ``docs/speed.md`` gets its tables from ``results/speed/*.json``; python -m benchmarks.speed.page."""
 
 from __future__ import annotations
 
 import json
+import operator
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- figures -->\n", "<!-- end figures -->\n"
 
+COMPARED = {"≥": operator.ge, "≤": operator.le, "<": operator.lt}
 TARGETS = {
     "clbench over floor": ("≥ 0.90", "≥ 0.90"),
     "clbench float32 over floor float32": ("≥ 0.90", "≥ 0.90"),
@@ -45,6 +47,21 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def judged(target: str, **shown: str) -> str:
+    """A target, and where it is missed.
+
+    Args:
+        target: a comparison and a number, such as ``≤ 1.05``; may be empty.
+        shown: column -> number as the page shows it; ``n/a`` misses nothing. One column needs no name behind "missed".
+    """
+    if not target:
+        return ""
+    sign, limit = target.split()[:2]
+    found = {column: float(text.split()[0]) for column, text in shown.items() if text != "n/a"}
+    missed = [column for column, value in found.items() if not COMPARED[sign](value, float(limit))]
+    return target + (", missed" + (f" in {' and '.join(missed)}" if len(shown) > 1 else "") if missed else "")
+
+
 def _rows(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
     rule = ("---", *("---:" for _ in head[1:]))
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, rule, *lines))
@@ -52,7 +69,10 @@ def _rows(head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
 
 def _training(name: str, values: dict[str, Any], *, gpu: bool) -> str:
     times = [(who, f"{1000 * seconds:.1f}") for who, seconds in values["seconds_per_step"].items()]
-    ratios = [(what, f"{ratio:.2f}", TARGETS[what][gpu]) for what, ratio in values["ratios"].items()]
+    ratios = [
+        (what, text, judged(TARGETS[what][gpu], ratio=text))
+        for what, text in ((what, f"{ratio:.2f}") for what, ratio in values["ratios"].items())
+    ]
     return (
         f"**Training, {name}**: {values['stream']}.\n\n{_rows(('contender', 'ms per step'), times)}\n"
         f"{_rows(('steps per second', 'ratio', 'target'), ratios)}"
@@ -60,10 +80,8 @@ def _training(name: str, values: dict[str, Any], *, gpu: bool) -> str:
 
 
 def _strategies(values: dict[str, float | None]) -> str:
-    lines = [
-        (f"`{name}`", "n/a" if ratio is None else f"{ratio:.2f}", STRATEGY_TARGETS.get(name, ""))
-        for name, ratio in values.items()
-    ]
+    texts = {name: "n/a" if ratio is None else f"{ratio:.2f}" for name, ratio in values.items()}
+    lines = [(f"`{name}`", text, judged(STRATEGY_TARGETS.get(name, ""), ratio=text)) for name, text in texts.items()]
     rows = _rows(("strategy", "ratio", "target"), lines)
     return f"**A step over a step of naive**, in the last of five tasks.\n\n{rows}"
 
@@ -81,7 +99,8 @@ def _evaluation(found: dict[str, dict[str, float]], *, gpu: bool) -> str:
     lines = []
     for key, (text, target) in what.items():
         factor, digits = (1000, 1) if key.endswith("per_case") else (1, 2)
-        lines.append((text, *(f"{factor * values[key]:.{digits}f}" for values in found.values()), target))
+        shown = {name: f"{factor * values[key]:.{digits}f}" for name, values in found.items()}
+        lines.append((text, *shown.values(), judged(target, **shown)))
     return f"**Evaluation**\n\n{_rows(('', *found, 'target'), lines)}"
 
 
@@ -97,6 +116,7 @@ def _processes(found: dict[str, Any]) -> str:
             for name, value in reports.items()
         ),
     ]
+    lines = [(what, text, judged(target, measured=text)) for what, text, target in lines]
     return f"**Processes**\n\n{_rows(('', 'measured', 'target'), lines)}"
 
 

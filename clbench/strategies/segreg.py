@@ -52,7 +52,7 @@ class SegReg(LatentRegularizer):
         and 0.236 at twice that scale. It acts from the first task on. In ``train.csv``, ``normality`` is S of the
         standardized embeddings, and ``slices`` is without effect on the other two statistics.
     Memory: none, no extra weights.
-    Time: a few percent of a step.
+    Time: up to a tenth of a step at preset ``cpu``, more than ``vicreg`` or ``dispersive``.
     """
 
     def __init__(
