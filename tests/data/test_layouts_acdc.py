@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import nibabel
+import numpy as np
 import pytest
 
 from clbench.data.case import Trap
@@ -111,3 +113,27 @@ def test_the_real_copy_has_seventy_patients_in_five_groups_of_fourteen(real_data
     raw = read_case(listing.cases[0])
     assert raw.image.shape[1:] == raw.mask.shape
     assert set(raw.mask.ravel().tolist()) == {0, 1, 2, 3}
+
+
+def with_headers(root, spacings_mm):
+    """The tree with real files: one spacing for every mask in turn."""
+    masks = [case.mask for case in read(root).cases]
+    for mask, spacing_mm in zip(masks, spacings_mm, strict=True):
+        nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 2), np.uint8), np.diag([*spacing_mm, 1.0])), mask)
+    return root
+
+
+def test_a_copy_whose_every_header_has_unit_spacing_is_named_as_one_without_spacing(root):
+    (trap,) = read(with_headers(root, [(1, 1, 1)] * 4)).traps
+    assert (trap.kind, trap.where) == ("spacing-lost", "4 cases")
+    assert trap.action.startswith("every header says 1 x 1 x 1 mm: the spacing was lost")
+
+
+def test_one_header_with_a_spacing_shows_that_it_was_kept(root):
+    assert read(with_headers(root, [(1, 1, 1)] * 3 + [(1.5, 1.5, 10)])).traps == ()
+
+
+def test_a_mask_that_cannot_be_read_is_left_to_the_check(root):
+    with_headers(root, [(1, 1, 1)] * 4)
+    read(root).cases[1].mask.write_bytes(b"no header")
+    assert read(root).traps == ()

@@ -7,6 +7,7 @@ import re
 import pytest
 
 import planted_trees
+import tiny_trees
 from clbench.data.layouts.known_traps import ANY, KNOWN_TRAPS
 from clbench.streams.card import card_text, parse_card
 from command_line import clbench
@@ -41,6 +42,7 @@ PLANTED = {
             ("intensity-scales-differ", "21 images"),
         ],
     ),
+    "acdc-groups": (tiny_trees.acdc, [("spacing-lost", "30 cases")]),
     "cardiac-vendors": (planted_trees.cardiac, _MNMS),
     "cardiac-centres": (planted_trees.cardiac, _MNMS),
     "hippocampus-sites": (

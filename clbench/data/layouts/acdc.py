@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from clbench.data.case import Case, Listing, Trap
 from clbench.data.layouts.files import entries, macos_trap, nifti_files
 from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import map_labels
+from clbench.data.nifti_file import decode_header
 from clbench.errors import InputError
 
 RAW_LABELS = {0: "background", 1: "rv", 2: "myocardium", 3: "lv"}
+SPACING_LOST = "every header says 1 x 1 x 1 mm: the spacing was lost, and distances in mm mean nothing"
 _PATIENT = re.compile(r"patient\d+", re.IGNORECASE)
 
 
@@ -42,7 +44,19 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
         with gathering(problems):
             cases += _patient(folder, values, problems)
             traps += macos_trap(folder, root)
-    return complete(cases, traps, problems)
+    return complete(cases, (*traps, *([] if problems else _spacing_trap(cases))), problems)
+
+
+def _spacing_trap(cases: Sequence[Case]) -> list[Trap]:
+    """A trap when every header has the spacing of a file that was written without one; no scan of ACDC is isotropic.
+
+    Published files end the search at the first one, and so does a file that cannot be read: the check names it.
+    """
+    try:
+        lost = all(decode_header(case.mask).spacing_mm == (1.0, 1.0, 1.0) for case in cases)
+    except InputError:
+        return []
+    return [Trap("spacing-lost", f"{len(cases)} cases", SPACING_LOST)] if lost else []
 
 
 def _patient(folder: Path, values: Mapping[int, int], problems: list[str]) -> list[Case]:

@@ -35,7 +35,13 @@ KNOWN_TRAPS: dict[str, tuple[KnownTrap, ...]] = {
         KnownTrap("site-alias", "I2CVB is also called HCRUDB", "takes either name"),
         KnownTrap("mask-header-differs", "mask headers are rounded", "the image's geometry counts"),
     ),
-    "acdc": (),
+    "acdc": (
+        KnownTrap(
+            "spacing-lost",
+            "every header says 1 × 1 × 1 mm: an altered copy that lost its spacing",
+            "uses it as it is; its distances in mm mean nothing",
+        ),
+    ),
     "mnms": (
         KnownTrap(
             "4d-series", "images and masks are 4-D, masks are filled at two frames", "reads these two as two cases"
