@@ -286,7 +286,7 @@ def verify(
     ] = None,
 ) -> None:
     """Recompute everything that can be recomputed from run folders; any difference is a failure."""
-    from clbench.report.expected import compare, read_expected
+    from clbench.report.expected import compare, read_expected, told
     from clbench.report.load import find_runs, run_folders
     from clbench.verify import check
 
@@ -296,11 +296,10 @@ def verify(
         typer.echo(f"{'differs' if result.differences else 'verified'}  {folder}")
         for line in (*result.differences, *(f"not checked: {what}" for what in result.unchecked)):
             typer.echo(f"  {one_line(str(line))}")
-    odd = compare(find_runs(*paths)[0], wanted) if expected else []
-    for line in odd:
-        typer.echo(f"not as expected: {line}")
-    if expected and not odd:
-        typer.echo(f"as expected: {len(wanted)} numbers of {expected}")
+    odd = False
+    if expected:
+        lines, odd = told(compare(find_runs(*paths)[0], wanted), expected)
+        typer.echo("\n".join(lines))
     if odd or any(result.differences for result in found.values()):
         raise typer.Exit(FAILURE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import fmean
@@ -95,23 +95,84 @@ def _found(runs: Iterable[Run], tolerance: float) -> Iterator[Expected]:
                     yield Expected(*_identity(group), row.label, text, metric, value, tolerance)
 
 
-def compare(runs: Iterable[Run], expected: Sequence[Expected]) -> list[str]:
-    """What is not as expected, one line each: numbers outside their tolerance, and runs that are not there.
+@dataclass(frozen=True)
+class Outcome:
+    """What holding runs against expected numbers came to.
+
+    Attributes:
+        faults: what is not as expected, one line each: numbers outside their tolerance, rows of other data.
+        compared: numbers of rows that the runs have, with all their seeds.
+        absent: numbers of rows that they do not have.
+    """
+
+    faults: tuple[str, ...]
+    compared: int
+    absent: int
+
+
+def compare(runs: Iterable[Run], expected: Sequence[Expected]) -> Outcome:
+    """Hold runs against those expected numbers that are theirs; a file may have many more rows than were run.
 
     Args:
         runs: complete or not; those that a table would leave out count as not there.
         expected: from ``read_expected``.
     """
     rows = {(*_identity(group), row.label): row for group in groups(usable(runs)[0]) for row in group.rows}
-    return [fault for item in expected if (fault := _fault(item, rows.get(astuple(item)[:6])))]
+    there = [(item, row) for item in expected if (row := rows.get(astuple(item)[:6])) and _seeds(item) <= _run(row)]
+    faults = [fault for item, row in there if (fault := _fault(item, row))]
+    others = _other_data(rows, expected)
+    elsewhere = sum(_but_data(*astuple(item)[:6]) in others for item in expected)
+    return Outcome((*faults, *others.values()), len(there), len(expected) - len(there) - elsewhere)
 
 
-def _fault(item: Expected, row: Row | None) -> str:
+def told(outcome: Outcome, file: Path) -> tuple[list[str], bool]:
+    """What to say of an outcome, and whether it is a failure; where nothing could be compared, nothing is shown."""
+    if not outcome.compared and not outcome.faults:
+        what = f"none of the {outcome.absent} numbers of {file} is of these runs"
+        why = "their streams, strategies, seeds, presets, precisions or versions of the arithmetic are others"
+        return [f"not as expected: {what}; {why}"], True
+    lines = [f"not as expected: {fault}" for fault in outcome.faults]
+    lines += [] if outcome.faults else [f"as expected: {outcome.compared} numbers of {file}"]
+    if outcome.absent:
+        lines.append(f"not compared: {outcome.absent} numbers of {file} are of rows or seeds that are not among these")
+    return lines, bool(outcome.faults)
+
+
+def _but_data(stream: str, preset: str, precision: str, numbers: str, data: str, strategy: str) -> tuple[str, ...]:
+    return stream, preset, precision, numbers, strategy
+
+
+def _other_data(rows: Iterable[tuple[str, ...]], expected: Sequence[Expected]) -> dict[tuple[str, ...], str]:
+    """What a row is but for its data -> a line that says so, where none of its data is expected."""
+    found, wanted = _data_of(rows), _data_of(astuple(item)[:6] for item in expected)
+    return {
+        key: f"{key[-1]} on {key[0]} ({key[1]}, {key[2]}): other data: "
+        f"fingerprint {' and '.join(found[key])}, expected {' or '.join(data)}"
+        for key, data in wanted.items()
+        if key in found and not set(found[key]) & set(data)
+    }
+
+
+def _data_of(identities: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], list[str]]:
+    """What a row is but for its data -> first digits of the fingerprints, each once."""
+    found: dict[tuple[str, ...], dict[str, None]] = {}
+    for identity in identities:
+        found.setdefault(_but_data(*identity), {})[identity[4]] = None
+    return {key: list(data) for key, data in found.items()}
+
+
+def _run(row: Row) -> set[int]:
+    """The seeds of a row's runs."""
+    return {run.seed for run in row.runs}
+
+
+def _seeds(item: Expected) -> set[int]:
+    return {int(seed) for seed in item.seeds.split() if seed.isdecimal()}
+
+
+def _fault(item: Expected, row: Row) -> str:
     name = f"{item.strategy} on {item.stream} ({item.preset}, {item.precision}), {item.metric}"
-    seeds = [int(seed) for seed in item.seeds.split() if seed.isdecimal()]
-    if row is None or not set(seeds) <= {run.seed for run in row.runs}:
-        return f"{name}: no such runs, or not with seeds {item.seeds}"
-    value = _mean(row, seeds, item.metric)
+    value = _mean(row, _seeds(item), item.metric)
     if value is None:
         return f"{name}: n/a, but {item.value:.6f} is expected"
     # half of the last decimal that the file has, so that a tolerance of 0 asks for the same number
@@ -120,7 +181,7 @@ def _fault(item: Expected, row: Row | None) -> str:
     return ""
 
 
-def _mean(row: Row, seeds: Sequence[int], metric: str) -> float | None:
+def _mean(row: Row, seeds: Collection[int], metric: str) -> float | None:
     values = [run.metrics().get(metric) for run in row.runs if run.seed in seeds]
     known = [value for value in values if value is not None]
     return fmean(known) if known and len(known) == len(values) else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from clbench.errors import InputError
-from clbench.report.expected import COLUMNS, compare, expected_text, read_expected
+from clbench.report.expected import COLUMNS, Outcome, compare, expected_text, read_expected
+from clbench.report.load import load_runs
 from command_line import clbench
 from source_tree import ROOT
-from synthetic_runs import SCORES, config, finished
+from synthetic_runs import SCORES, config, finished, stream_record
 
 
 def scores(first: float) -> tuple:
@@ -34,13 +35,13 @@ def test_the_numbers_are_means_over_the_named_seeds(file):
 
 
 def test_runs_as_they_were_are_as_expected(runs, file):
-    assert compare(runs, read_expected(file)) == []
+    assert compare(runs, read_expected(file)) == Outcome((), 4, 0)
 
 
 @pytest.mark.parametrize("shift", [-0.03, 0.03])
 def test_a_number_that_moved_either_way_is_named(shift, tmp_path, file):
     moved = [finished(tmp_path / "new", config("naive", s), scores=scores(0.6 + 0.1 * s + shift)) for s in (0, 1)]
-    faults = compare(moved, read_expected(file))
+    faults = compare(moved, read_expected(file)).faults
     assert faults[1] == (
         f"naive on toy@1 (smoke, float32), final: {0.775 + shift / 2:.6f}, but 0.775000 ± 0.01 is expected"
     )
@@ -49,19 +50,42 @@ def test_a_number_that_moved_either_way_is_named(shift, tmp_path, file):
 
 def test_a_move_within_the_tolerance_is_fine(tmp_path, file):
     moved = [finished(tmp_path / "new", config("naive", s), scores=scores(0.6 + 0.1 * s + 0.005)) for s in (0, 1)]
-    assert compare(moved, read_expected(file)) == []
+    assert compare(moved, read_expected(file)).faults == ()
 
 
-def test_a_seed_or_row_that_is_not_there_is_named_and_one_too_many_is_not(runs, file, tmp_path):
-    assert all("no such runs, or not with seeds 0 1" in fault for fault in compare(runs[:1], read_expected(file)))
+def test_a_seed_that_is_not_there_is_counted_and_one_too_many_is_not(runs, file, tmp_path):
+    assert compare(runs[:1], read_expected(file)) == Outcome((), 0, 4)
     more = [*runs, finished(tmp_path / "runs", config("naive", 2), scores=scores(0.1))]
-    assert compare(more, read_expected(file)) == []
-    assert len(compare([], read_expected(file))) == len(read_expected(file))
+    assert compare(more, read_expected(file)) == Outcome((), 4, 0)
+    assert compare([], read_expected(file)) == Outcome((), 0, 4)
+
+
+def test_rows_that_were_not_run_are_counted_and_the_others_compared(runs, tmp_path):
+    other = finished(tmp_path / "runs", config("ewc"), scores=scores(0.5))
+    path = tmp_path / "both.csv"
+    path.write_text(expected_text([*runs, other], 0.01))
+    assert compare(runs, read_expected(path)) == Outcome((), 4, 4)
+    moved = finished(tmp_path / "new", config("ewc"), scores=scores(0.9))
+    assert len(compare([*runs, moved], read_expected(path)).faults) == 3
+    assert compare([*runs, moved], read_expected(path)).absent == 0
+
+
+def test_runs_on_other_data_are_named_as_such_once_for_each_row(file, tmp_path):
+    other = [
+        finished(tmp_path / "new", config("naive", seed), stream=stream_record(fingerprint="a" * 64)) for seed in (0, 1)
+    ]
+    line = "naive on toy@1 (smoke, float32): other data: fingerprint aaaaaaaa, expected ffffffff"
+    assert compare(other, read_expected(file)) == Outcome((line,), 0, 0)
+
+
+def test_the_same_rows_on_the_expected_data_and_on_other_data_are_as_expected(runs, file, tmp_path):
+    other = finished(tmp_path / "new", config("naive"), stream=stream_record(fingerprint="a" * 64))
+    assert compare([*runs, other], read_expected(file)) == Outcome((), 4, 0)
 
 
 def test_a_tampered_run_does_not_count(runs, file):
     (runs[0].path / "cases.csv").write_text("")
-    assert compare(runs, read_expected(file))
+    assert compare(runs, read_expected(file)) == Outcome((), 0, 4)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +117,28 @@ def test_the_command_fails_when_numbers_are_not_as_expected(runs, file, tmp_path
     assert answer.out.count("verified  ") == 2
 
 
-def test_the_published_runs_come_to_the_published_numbers():
-    from clbench.report.load import load_runs
+def test_the_command_compares_one_run_with_its_own_rows_and_says_how_many_numbers_are_of_others(runs, tmp_path):
+    finished(tmp_path / "runs", config("ewc"))
+    file = tmp_path / "expected.csv"
+    file.write_text(expected_text(load_runs(tmp_path / "runs"), 0.01))
+    answer = clbench("verify", next((tmp_path / "runs").rglob("ewc-*")), "--expected", file)
+    assert (answer.code, answer.out.splitlines()[-2:]) == (
+        0,
+        [
+            f"as expected: 4 numbers of {file}",
+            f"not compared: 4 numbers of {file} are of rows or seeds that are not among these",
+        ],
+    )
 
+
+def test_the_command_fails_in_one_sentence_when_nothing_expected_was_run(file, tmp_path):
+    finished(tmp_path / "other", config("ewc"))
+    answer = clbench("verify", tmp_path / "other", "--expected", file)
+    assert answer.code == 1
+    assert answer.out.splitlines()[-1].startswith(f"not as expected: none of the 4 numbers of {file} is of these runs;")
+
+
+def test_the_published_runs_come_to_the_published_numbers():
     expected = read_expected(ROOT / "benchmarks" / "expected.csv")
     assert expected
-    assert compare(load_runs(ROOT / "results" / "runs"), expected) == []
+    assert compare(load_runs(ROOT / "results" / "runs"), expected) == Outcome((), len(expected), 0)
