@@ -16,6 +16,7 @@ from statistics import fmean
 from clbench.report.groups import Group, Row, groups, usable
 from clbench.report.leaderboard.cells import ONE_SEED_NOTE, estimate_text
 from clbench.report.load import find_runs
+from clbench.report.results import scored_on
 from clbench.report.stats.suites import compare_with, table_statistics
 from clbench.runfolder import Run
 
@@ -159,7 +160,8 @@ def page(folder: Path) -> str:
     for group in groups(runs):
         names = ", ".join(sorted({f"{len(row.runs)}" for row in group.rows}))
         about = (
-            f"Preset cpu, {group.settings.get('precision', '?')}, data {group.fingerprint[:8]}; seeds per row: {names}."
+            f"Preset cpu, {group.settings.get('precision', '?')}, data {group.fingerprint[:8]}, {scored_on(group)}; "
+            f"seeds per row: {names}."
         )
         said = "\n".join(claims(group))
         parts += [f"## {group.stream}", about, "\n".join(scores(group)), "### The claims" if said else "", said]

@@ -23,6 +23,7 @@ def test_runs_of_the_suite_give_a_table_and_claims(tmp_path):
     made(tmp_path, "der", BETTER, 0.1)  # not of the suite
     text = latent_page.page(tmp_path)
     assert "## acdc-groups@1" in text
+    assert "4 test patients, 4 cases; seeds per row: 1." in text
     (segreg,) = [line for line in text.splitlines() if line.startswith("| segreg | 1 |")]
     assert "0.825" in segreg
     assert "0.200" in segreg

@@ -63,6 +63,15 @@ class ResultTable:
         return title(self.group, self.score)
 
 
+def scored_on(group: Group) -> str:
+    """``15 test patients, 30 cases``: what the scores of all rows are means over."""
+    owners = {row.case: row.patient for row in group.rows[0].runs[0].rows if row.split == "test"}
+    patients = len(set(owners.values()))
+    return ", ".join(
+        f"{count} {what}{'s' if count != 1 else ''}" for count, what in ((patients, "test patient"), (len(owners), "case"))
+    )
+
+
 def title(group: Group, score: str) -> str:
     """Everything a number of a table depends on besides its row."""
     shown = [
@@ -71,5 +80,6 @@ def title(group: Group, score: str) -> str:
         *(f"network {network}" for network in group.networks if len(group.networks) == 1),
         *(f"{key} {value}" for key, value in group.differing.items()),
         f"data {group.fingerprint[:8]}",
+        scored_on(group),
     ]
     return f"{group.stream}: test {'Dice' if score == 'dice' else score}, {', '.join(shown)}"

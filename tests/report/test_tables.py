@@ -9,11 +9,14 @@ import re
 import numpy as np
 import pytest
 
+from clbench.continual import CaseRow
 from clbench.errors import InputError
 from clbench.report.groups import groups, usable
+from clbench.report.leaderboard import leaderboard
 from clbench.report.load import LeftOut, find_runs, load_runs
 from clbench.report.markup import escape_csv, escape_markdown, escape_tex
 from clbench.report.tables import table
+from clbench.runfolder import StreamRecord, TaskRecord
 from synthetic_runs import SCORES, case_rows, config, drift_of, finished, open_folder, stream_record
 
 BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
@@ -175,6 +178,37 @@ def test_a_setting_that_parts_two_tables_is_in_their_titles(tmp_path):
     text = table(load_runs(tmp_path))
     assert "preset smoke, float32, network unet, training.steps 5, data ffffffff" in text
     assert "training.steps 6" in text
+
+
+def two_frames(rows):
+    """The rows with the two test cases of each task as two frames of one patient."""
+    return [row._replace(patient=row.case[0]) if row.split == "test" else row for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [(case_rows(), "4 test patients, 4 cases"), (two_frames(case_rows()), "2 test patients, 4 cases")],
+)
+def test_titles_say_how_many_test_patients_and_cases_are_behind_a_table(rows, told, tmp_path):
+    with open_folder(tmp_path) as folder:
+        folder.write_cases(rows)
+        folder.write_cost({})
+        folder.finish()
+    for kind in ("md", "tex"):
+        assert f"data ffffffff, {told}" in table(load_runs(tmp_path), kind)
+    (board,) = leaderboard(*find_runs(tmp_path)).boards
+    assert board.title.endswith(f", {told}")
+
+
+def test_a_class_incremental_stream_counts_a_case_once_for_all_its_tasks(tmp_path):
+    tasks = tuple(TaskRecord(name, ("organ",), {"test": ("a", "b")}) for name in "AB")
+    record = StreamRecord("toy@1", "class", {"organ": 1}, "f" * 64, tasks)
+    rows = [CaseRow(2, on, "test", case, "p", "organ", "dice", 0.5) for on in (1, 2) for case in ("a", "b")]
+    with open_folder(tmp_path, stream=record) as folder:
+        folder.write_cases(rows)
+        folder.write_cost({})
+        folder.finish()
+    assert "1 test patient, 2 cases" in table(load_runs(tmp_path))
 
 
 def test_other_options_of_a_strategy_are_another_row_and_not_another_seed(tmp_path):

@@ -15,6 +15,7 @@ from clbench.report.html.evidence import command_section, left_out_section
 from clbench.report.html.scores import curve_figures, matrix_tables, worst_table
 from clbench.report.leaderboard import Board, leaderboard
 from clbench.report.load import LeftOut
+from clbench.report.results import scored_on
 from clbench.runfolder import Run
 
 Overlays = Mapping[tuple[str, int, str], bytes]
@@ -118,7 +119,7 @@ def _section(number: int, board: Board, overlays: Overlays) -> Markup:
     group = board.group
     about = (
         f"Test Dice; precision {group.settings.get('precision', '?')}, network {' and '.join(group.networks)}, "
-        f"data {group.fingerprint[:8]}."
+        f"data {group.fingerprint[:8]}, {scored_on(group)}."
     )
     return element(
         "section",

@@ -86,6 +86,10 @@ def test_the_page_ranks_as_the_leaderboard_does_with_the_same_intervals(runs, re
     assert ONE_SEED_NOTE in read.texts
 
 
+def test_each_comparison_says_how_many_test_patients_and_cases_it_is_of(page):
+    assert ", 4 test patients, 4 cases." in page
+
+
 def test_a_run_that_may_not_be_ranked_is_left_out_and_named(runs):
     shown = html_report(runs, check=lambda run: "odd" if run.strategy == "ewc" else "", told_task={"naive"})
     assert "1 [1]†" in shown
