@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import latent_page
+import published_data
+import published_suites
 import results_text
 
 from clbench.ranking import inconsistency, rank, told_the_task
@@ -59,6 +61,8 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
     page, readme = ROOT / "docs" / "results.md", ROOT / "README.md"
     boards = LEADERBOARDS["md"](ranked).removeprefix("# Leaderboard\n").replace("\n## ", "\n### ")
     parts = (
+        published_suites.what_is_published(runs, ROOT / "benchmarks"),
+        published_data.behind(runs),
         "## Leaderboard",
         boards,
         "## All metrics",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import published_data
+
 from clbench.report.costs import costs
 from clbench.report.figures.write import folder_name
 from clbench.report.leaderboard import Board, Leaderboard
@@ -81,8 +83,10 @@ def readme_part(ranked: Leaderboard) -> str:
 def _what_it_says(board: Board) -> str:
     """How far the table's claims go."""
     single = any(len(entry.row.runs) == 1 for entry in board.entries)
+    told = published_data.in_a_sentence(board.group.fingerprint)
     return "\n".join(
         [
+            *([f"- {escape_markdown(told)} [What that means](docs/{published_data.SECTION})."] if told else []),
             f"- {NOTES[0]}",
             *([f"- {ONE_SEED_NOTE}"] if single else []),
             f"- Seconds of training are those of {_devices(board)}; what else ran meanwhile is not recorded.",

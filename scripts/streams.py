@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import published_data
 from rich.console import Console
 
 from clbench.console import show_check
@@ -128,7 +129,13 @@ def trap_table(traps: Iterator[KnownTrap] | tuple[KnownTrap, ...]) -> str:
 
 def described(card: Card) -> str:
     layouts = dict.fromkeys(source.layout for source in sources(card))
-    parts = [facts(card), sizes(card), trap_table(tuple(trap for layout in layouts for trap in KNOWN_TRAPS[layout]))]
+    copied = published_data.in_the_streams_page(card.name)
+    parts = [
+        facts(card),
+        sizes(card),
+        copied,
+        trap_table(tuple(trap for layout in layouts for trap in KNOWN_TRAPS[layout])),
+    ]
     return "\n".join(part for part in parts if part)
 
 

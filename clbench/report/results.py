@@ -66,10 +66,8 @@ class ResultTable:
 def scored_on(group: Group) -> str:
     """``15 test patients, 30 cases``: what the scores of all rows are means over."""
     owners = {row.case: row.patient for row in group.rows[0].runs[0].rows if row.split == "test"}
-    patients = len(set(owners.values()))
-    return ", ".join(
-        f"{count} {what}{'s' if count != 1 else ''}" for count, what in ((patients, "test patient"), (len(owners), "case"))
-    )
+    counted = {"test patient": len(set(owners.values())), "case": len(owners)}
+    return ", ".join(f"{count} {what}{'s' if count != 1 else ''}" for what, count in counted.items())
 
 
 def title(group: Group, score: str) -> str:
