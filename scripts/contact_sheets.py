@@ -181,8 +181,9 @@ def painted(figure: Figure) -> Image.Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    canvas.draw()  # type: ignore[no-untyped-call]
+    shown = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(np.asarray(shown)).convert("RGB")
     grays = [(level, level, level) for level in np.linspace(0, 255, GRAYS).round().astype(int).tolist()]
     outlines = [
         tuple(round(255 * part * strength) for part in color) for color in COLORS for strength in (0.6, 0.8, 1.0)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from clbench.report.load import load_runs
 from clbench.streams.card import cards, parse_card
-from results import matrix, spliced
+from results import spliced
+from results_text import score_matrix
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "phantoms.md"
 
@@ -35,8 +36,8 @@ def main() -> int:
     for run in sorted(runs, key=lambda run: run.stream.key):
         steps, forgetting = run.config_resolved["training"]["steps"], run.metrics()["forgetting"]
         said = f"`{run.stream.key}`, {steps} steps per task, mean forgetting {forgetting:.3f}:"
-        parts += [said, matrix(run)]
-    text = spliced(PAGE, "domain gap", "\n\n".join(parts))
+        parts += [said, score_matrix(run)]
+    text = spliced(PAGE.read_text(encoding="utf-8"), "domain gap", "\n\n".join(parts))
     PAGE.write_text(text, encoding="utf-8")
     return 0
 

@@ -21,11 +21,11 @@ README_FIGURE = "tasks"
 
 def matrices(runs: Sequence[Run]) -> str:
     """R of every complete run."""
-    parts = [f"### {_title(run, runs)}\n\n{_matrix(run)}" for run in runs if run.complete]
+    parts = [f"### {_title(run, runs)}\n\n{score_matrix(run)}" for run in runs if run.complete]
     return "\n\n".join(["## Score matrices", *parts])
 
 
-def _matrix(run: Run) -> str:
+def score_matrix(run: Run) -> str:
     """R on the test cases as a Markdown table."""
     names = [task.name for task in run.stream.tasks]
     scores = run.scores().scores

@@ -115,7 +115,7 @@ def sizes(card: Card) -> str:
     """Patients per task as published, and how many of them a split takes: that depends on their number alone."""
     rows = []
     for name, count in published(card).items():
-        split = list(split_patients(map(str, range(count)), "").values())
+        split: list[str] = list(split_patients(map(str, range(count)), "").values())
         rows.append(f"| {name} | {count} | {' | '.join(str(split.count(part)) for part in SPLITS)} |")
     if not rows:
         return ""
