@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from results_text import score_matrix
+
 from clbench.report.load import load_runs
 from clbench.streams.card import cards, parse_card
 from results import spliced
-from results_text import score_matrix
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "phantoms.md"
 

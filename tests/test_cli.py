@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from types import ModuleType, SimpleNamespace
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,12 +27,16 @@ def one_line(capsys) -> str:
 
 @pytest.fixture
 def fake(monkeypatch):
-    """Put a module in the place of a real one, for commands that import it when they run."""
+    """Put something in the place of what a module has, for commands that import it when they run.
+
+    The modules stay the real ones: what is first imported meanwhile must not keep hold of others.
+    """
+
+    import_module("clbench.ranking")  # which all reports share, and which keeps what it imports
 
     def put(name: str, **content: object) -> None:
-        module = ModuleType(name)
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, name, module)
+        for key, value in content.items():
+            monkeypatch.setattr(import_module(name), key, value)
 
     return put
 
@@ -159,7 +164,8 @@ def test_an_interrupted_run_says_how_to_go_on(fake, capsys):
 def test_table_prints_or_writes(fake, tmp_path, capsys):
     fake("clbench.report.load", find_runs=lambda *paths: (list(paths), ["damaged"]))
     fake(
-        "clbench.report.tables", table=lambda runs, form, out, metric: f"{len(runs)} {metric} as {form}, {out[0]} out\n"
+        "clbench.report.tables",
+        table=lambda runs, form, out, metric, **_: f"{len(runs)} {metric} as {form}, {out[0]} out\n",
     )
     assert cli.execute(["table", str(tmp_path), str(tmp_path)]) == 0
     assert capsys.readouterr().out.rstrip("\n") == "2 dice as md, damaged out"
