@@ -154,18 +154,21 @@ name = "all"
 """
 
 
+OWN_CASES = ("c0", "c1", "c2", "c3_ed", "c3_es")
+
+
 def own(root: Path) -> Path:
     """nnU-Net raw with every oddity that any data set can have; the card lies beside it."""
     folder = root / "Dataset001_Own"
-    for case in range(5):
+    for case, name in enumerate(OWN_CASES):
         for channel in range(2):
-            image, mask = folder / "imagesTr" / f"c{case}_000{channel}.nii.gz", folder / "labelsTr" / f"c{case}.nii.gz"
+            image, mask = folder / "imagesTr" / f"{name}_000{channel}.nii.gz", folder / "labelsTr" / f"{name}.nii.gz"
             tiny_trees.pair(image, mask, 2, 2 * case + channel)
-    masks = {case: folder / "labelsTr" / f"c{case}.nii.gz" for case in range(5)}
+    masks = [folder / "labelsTr" / f"{name}.nii.gz" for name in OWN_CASES]
     _as_floats(masks[0])
     tiny_trees.save(masks[1], 0 * tiny_trees.load(masks[1]))
     tiny_trees.save(masks[2], tiny_trees.load(masks[2]), np.diag([1.0, 1.0, 1.004, 1.0]))
-    scaled, bent = (folder / "imagesTr" / f"c{case}_0001.nii.gz" for case in (3, 4))
+    scaled, bent = (folder / "imagesTr" / f"{name}_0001.nii.gz" for name in OWN_CASES[3:])
     tiny_trees.save(scaled, 1000 * tiny_trees.load(scaled))
     _disagree(bent)
     (folder / "labelsTr" / "._c0.nii.gz").write_bytes(MACOS)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from clbench.data.layouts.patients import patient_pattern
 from clbench.errors import InputError, unknown
 from clbench.streams.key import parse_key
 from clbench.toml_text import parse_toml
@@ -43,6 +44,12 @@ def _harmless(labels: dict[str, int]) -> dict[str, int]:
     return labels
 
 
+def _patient(text: str) -> str:
+    """Refuse what could not find a patient before any name is looked at."""
+    patient_pattern(text)
+    return text
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,6 +63,8 @@ class DataCard(_Part):
         marker: glob that must match something inside the folder for it to be the right one.
         rename: raw label name -> stream label name, where they differ.
         channel: volume to take from 4-D images.
+        patient: regular expression whose group is the patient in a case's name, for layouts of single cases; empty
+            makes each case a patient.
         empty_masks: whether a mask without any label is a case like any other and not a fault.
         options: further options of the layout, such as ``group_by``.
     """
@@ -65,6 +74,7 @@ class DataCard(_Part):
     marker: Annotated[str, AfterValidator(_pattern)] = "*"
     rename: dict[str, str] = {}
     channel: int | None = Field(default=None, ge=0)
+    patient: Annotated[str, AfterValidator(_patient)] = ""
     empty_masks: bool = False
     options: dict[str, str | tuple[str, ...]] = {}
 

@@ -201,8 +201,8 @@ def _read(card: Card, data: DataCard, root: Path) -> Listing:
     if data.layout not in LAYOUTS:
         raise unknown("layout", data.layout, LAYOUTS)
     folder = _find(card, data, root)
-    named = {"rename": data.rename, "channel": data.channel}
-    options = data.options | {name: value for name, value in named.items() if value not in (None, {})}
+    named = {"rename": data.rename, "channel": data.channel, "patient": data.patient}
+    options = data.options | {name: value for name, value in named.items() if value not in (None, {}, "")}
     problems: list[str] = []
     try:
         listing = LAYOUTS[data.layout].read(folder, card.labels, options)

@@ -148,3 +148,76 @@ def test_folders_of_the_same_name_stay_apart(tmp_path):
     text = text.replace('"Dataset001_Site"', '"a/raw"').replace('"Dataset002_Site"', '"b/raw"')
     card.write_text(text)
     assert len(load_stream(str(card), data=tmp_path).cases) == 8
+
+
+FRAMES = [f"patient{number:03d}_frame{frame:02d}" for number in range(1, 11) for frame in (1, 12)]
+
+
+def write_frames(root, patient=""):
+    """nnU-Net's ACDC: two frames of each of ten patients; returns a card with that ``patient``."""
+    write_dataset(root / "Dataset027_ACDC", len(FRAMES), contrast=1.0, seed=1)
+    for number, name in enumerate(FRAMES):
+        for folder, channel in (("imagesTr", "_0000"), ("labelsTr", "")):
+            path = root / "Dataset027_ACDC" / folder / f"case{number}{channel}.nii.gz"
+            path.rename(path.with_name(f"{name}{channel}.nii.gz"))
+    given = f"patient = '{patient}'\n" if patient else ""
+    card = root / "frames.toml"
+    card.write_text(
+        'name = "frames"\nversion = 1\nkind = "domain"\ntitle = "x"\nlabels = { disc = 1, rim = 2, spot = 3 }\n'
+        f'[data]\nlayout = "nnunet"\nroots = ["Dataset027_ACDC"]\n{given}'
+        "[plan.default]\ndims = 2\nspacing_mm = [0.0, 0.0, 0.0]\npatch_size = [16, 16]\n"
+        '[[tasks]]\nname = "all"\n'
+    )
+    return card
+
+
+def split_patients_of(stream):
+    """Split -> the patients that the case names tell."""
+    (task,) = stream.tasks
+    return {split: {case.case_id.split("_")[0] for case in task.split(split)} for split in SPLITS}
+
+
+def test_frames_of_a_patient_stay_together_where_the_card_says_whose_they_are(tmp_path):
+    stream = load_stream(str(write_frames(tmp_path, r"(patient\d+)_frame\d+")), data=tmp_path)
+    found = split_patients_of(stream)
+    assert {split: len(names) for split, names in found.items()} == {"train": 7, "val": 1, "test": 2}
+    assert not found["train"] & found["test"]
+    assert not found["val"] & (found["train"] | found["test"])
+    assert not stream.traps
+
+
+def test_without_it_they_are_torn_apart_and_the_traps_say_so(tmp_path):
+    stream = load_stream(str(write_frames(tmp_path)), data=tmp_path)
+    found = split_patients_of(stream)
+    assert found["train"] & found["test"]
+    (trap,) = stream.traps
+    assert trap.kind == "cases-of-one-patient"
+    assert all(text in trap.action for text in ("patient001_frame01 and patient001_frame12", "set patient in the card"))
+
+
+def test_parts_of_a_data_set_take_whole_patients(tmp_path):
+    card = write_frames(tmp_path, r"(patient\d+)_frame\d+")
+    text = card.read_text().replace('name = "all"\n', 'name = "one"\npart = [1, 2]\n[[tasks]]\nname = "two"\n')
+    card.write_text(text + "part = [2, 2]\n")
+    check_splits(load_stream(str(card), data=tmp_path))
+
+
+def test_the_patient_of_a_card_is_part_of_the_identity_and_not_of_what_is_read(tmp_path):
+    from clbench.data.fingerprint import fingerprint
+
+    plain = load_stream(str(write_frames(tmp_path / "a")), data=tmp_path / "a")
+    grouped = load_stream(str(write_frames(tmp_path / "b", r"(patient\d+)_frame\d+")), data=tmp_path / "b")
+    assert fingerprint(plain.cases) == fingerprint(grouped.cases)  # the card's text has its own place in the hash
+    assert [case.reading() for case in grouped.cases] == [{}] * len(FRAMES)
+
+
+def test_a_patient_that_does_not_fit_the_names_is_one_problem(tmp_path):
+    with pytest.raises(InputError, match=r"labelsTr: patient = .* does not match case patient001_frame01 and 19 more"):
+        load_stream(str(write_frames(tmp_path, r"(pat\d+)_frame\d+")), data=tmp_path)
+
+
+def test_layouts_that_know_their_patients_take_no_expression(tmp_path):
+    card = write_frames(tmp_path, "(.+)")
+    card.write_text(card.read_text().replace('"nnunet"', '"acdc"'))
+    with pytest.raises(InputError, match="unknown layout option 'patient'"):
+        load_stream(str(card), data=tmp_path)

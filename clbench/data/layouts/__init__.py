@@ -76,11 +76,11 @@ LAYOUTS: dict[str, LayoutSpec] = {
     "decathlon": LayoutSpec(
         "Medical Segmentation Decathlon: pairs listed in dataset.json",
         "clbench.data.layouts.decathlon:read",
-        ("rename", "channel", "group"),
+        ("rename", "channel", "group", "patient"),
     ),
     "nnunet": LayoutSpec(
         "nnU-Net raw: dataset.json, imagesTr/CASE_0000.nii.gz, labelsTr/CASE.nii.gz",
         "clbench.data.layouts.nnunet:read",
-        ("rename", "channel", "group"),
+        ("rename", "channel", "group", "patient"),
     ),
 }

@@ -11,20 +11,22 @@ from clbench.data.layouts import dataset_json
 from clbench.data.layouts.files import inside, macos_trap, nifti_files, nifti_stem
 from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import map_labels
+from clbench.data.layouts.patients import several_cases_trap, with_patients
 from clbench.errors import InputError
 
 
 def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> Listing:
-    """List the training pairs; one case per patient, named after the image's stem.
+    """List the training pairs, named after the image's stem; each its own patient unless ``patient`` is given.
 
     Args:
         root: folder that holds dataset.json.
         labels: the stream's labels, matched by name.
-        options: ``rename``; ``channel`` of 4-D images; ``group`` put on every case.
+        options: ``rename``; ``channel`` of 4-D images; ``group`` put on every case; ``patient``, see
+            ``patients.with_patients``.
 
     Raises:
-        InputError: dataset.json is damaged or lists a file that is missing or outside, a mask is not listed, or a
-            label has no counterpart.
+        InputError: dataset.json is damaged or lists a file that is missing or outside, a mask is not listed, a label
+            has no counterpart, or ``patient`` does not fit a name.
 
     Source: Simpson et al. 2019, arXiv 1902.09063.
     """
@@ -42,9 +44,12 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
             cases[stem] = Case(stem, stem, (image,), mask, values, group=group, channel=channel)
     with gathering(problems):
         _check_masks_listed(content, cases, root, problems)
+    with gathering(problems):
+        cases = {case.case_id: case for case in with_patients(cases.values(), options, path)}
     folders = sorted({file.parent for case in cases.values() for file in (*case.images, case.mask)})
     traps = [trap for folder in folders for trap in macos_trap(folder, root)]
     traps += dataset_json.traps(content, len(cases), options.get("channel"))
+    traps += several_cases_trap(cases.values(), options, dataset_json.NAME)
     return complete(cases.values(), traps, problems)
 
 

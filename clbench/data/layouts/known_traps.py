@@ -96,5 +96,11 @@ KNOWN_TRAPS: dict[str, tuple[KnownTrap, ...]] = {
             "empty-mask", "no labelled voxel, where the card says `empty_masks = true`", "uses the case as it is"
         ),
         KnownTrap("macos-files", "`._*` twins of files", "ignored"),
+        KnownTrap(
+            "cases-of-one-patient",
+            "names such as `patient001_frame01` and `patient001_frame12` in an nnU-Net or Decathlon folder, without "
+            "`patient` in the card",
+            "warns: each counts as a patient, so that one may be learned and the other tested",
+        ),
     ),
 }

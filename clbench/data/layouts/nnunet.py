@@ -12,6 +12,7 @@ from clbench.data.layouts import dataset_json
 from clbench.data.layouts.files import macos_trap, nifti_files, safe_id
 from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import map_labels
+from clbench.data.layouts.patients import several_cases_trap, with_patients
 from clbench.errors import InputError
 
 _CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
@@ -19,16 +20,17 @@ ENDINGS = (".nii.gz", ".nii")
 
 
 def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> Listing:
-    """List the training cases; one case per patient, with one image file per channel.
+    """List the training cases, with one image file per channel; each its own patient unless ``patient`` is given.
 
     Args:
         root: the DatasetNNN_Name folder.
         labels: the stream's labels, matched by name.
-        options: ``rename``; ``channel`` takes only this channel's file; ``group`` put on every case.
+        options: ``rename``; ``channel`` takes only this channel's file; ``group`` put on every case; ``patient``, see
+            ``patients.with_patients``.
 
     Raises:
-        InputError: dataset.json is damaged, an image, channel or mask is missing or too many, or a label has no
-            counterpart.
+        InputError: dataset.json is damaged, an image, channel or mask is missing or too many, a label has no
+            counterpart, or ``patient`` does not fit a name.
 
     Source: Isensee et al. 2021, Nature Methods 18:203-211; dataset format of nnU-Net 2.
     """
@@ -44,8 +46,11 @@ def read(root: Path, labels: Mapping[str, int], options: Mapping[str, Any]) -> L
             files = tuple(images[name][channel] for channel in channels)
             safe_id(name, masks[name])
             cases.append(Case(name, name, files, masks[name], values, group=options.get("group", "")))
+    with gathering(problems):
+        cases = with_patients(cases, options, root / "labelsTr")
     traps = [trap for folder in ("imagesTr", "labelsTr") for trap in macos_trap(root / folder, root)]
     traps += dataset_json.traps(content, len(cases), options.get("channel"))
+    traps += several_cases_trap(cases, options, "labelsTr")
     return complete(cases, traps, problems)
 
 
