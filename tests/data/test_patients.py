@@ -56,7 +56,9 @@ def test_an_expression_that_finds_no_patient_is_told(pattern, message):
 
 
 def test_names_that_do_not_match_are_told_in_one_line():
-    with pytest.raises(InputError, match=r"^labelsTr: patient = .* does not match case a1_2x and 1 more; correct") as told:
+    with pytest.raises(
+        InputError, match=r"^labelsTr: patient = .* does not match case a1_2x and 1 more; correct"
+    ) as told:
         patients(r"(a\d)_\d", "a1_1", "b1", "a1_2x")
     assert "\n" not in str(told.value)
 

@@ -14,12 +14,12 @@ from clbench.errors import InputError
 OPTION = "patient"
 KIND, WARNING = "cases-of-one-patient", "warning: "
 _EXAMPLE = r"(patient\d+)_frame\d+"
-_WORDS = (
-    *("frame", "fr", "f", "phase", "ed", "es", "systole", "diastole", "slice", "visit", "v", "session", "ses", "scan"),
-    *("run", "time", "timepoint", "tp", "t", "day", "week", "month", "year", "baseline", "bl", "followup", "fu"),
-    *("pre", "post", "left", "right", "l", "r"),
+_MOMENT = re.compile(
+    r"(?P<prefix>.*\d.*)[_-]"
+    r"(?:frame|fr|f|phase|ed|es|systole|diastole|slice|visit|v|session|ses|scan|run|time|timepoint|tp|t|day|week|month"
+    r"|year|baseline|bl|followup|fu|pre|post|left|right|l|r)(?:[_-]?\d+)?",
+    re.IGNORECASE,
 )
-_MOMENT = re.compile(rf"(?P<prefix>.*\d.*)[_-](?:{'|'.join(_WORDS)})(?:[_-]?\d+)?", re.IGNORECASE)
 _NUMBER = re.compile(r"(?P<prefix>.*\d)[_-]\d+")
 
 
@@ -35,7 +35,9 @@ def patient_pattern(text: str) -> re.Pattern[str]:
     try:
         pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise InputError(f"{OPTION} = '{text}' is no regular expression ({error}); write such as '{_EXAMPLE}'") from None
+        raise InputError(
+            f"{OPTION} = '{text}' is no regular expression ({error}); write such as '{_EXAMPLE}'"
+        ) from None
     if pattern.groups == 0:
         raise InputError(
             f"{OPTION} = '{text}' has no group; put brackets around the patient's part, such as '{_EXAMPLE}'"
