@@ -238,7 +238,8 @@ def parse_card(text: str, where: str) -> Card:
     try:
         return Card.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # it explains the others
         place = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise InputError(

@@ -68,6 +68,14 @@ def test_a_users_card_is_valid():
         ('title = "Two sites"', 'title = "Two sites"\norders = { "2" = ["b", "a"] }', "should match pattern"),
         ('title = "Two sites"', 'title = "Two sites"\ncolor = "red"', "unknown key 'color'"),
         ("version = 1", "version = [", "not valid TOML"),
+        (
+            'layout = "nnunet", roots = ["Dataset001',
+            'layuot = "nnunet", roots = ["Dataset001',
+            "'layuot'; did you mean layout",
+        ),
+        ("version = 1", "verison = 1", "unknown key 'verison'; did you mean version"),
+        ("patch_size = [64, 64]", "patchsize = [64, 64]", "unknown key 'patchsize'; did you mean patch_size"),
+        ('"Dataset001_A"]', '"Dataset001_A"], patient = "(a"', r"tasks\.0\.data\.patient: .* is no regular expression"),
     ],
 )
 def test_mistakes_in_a_card_are_named(old, new, message):
