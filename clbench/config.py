@@ -7,6 +7,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from clbench.errors import InputError, unknown
+from clbench.networks import NETWORKS
 from clbench.strategies.compose import DEFAULT_NETWORK, network_of, parse_strategy, strategy_options
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -180,7 +182,7 @@ def make_config(
     """A checked RunConfig from command-line-like values.
 
     Args:
-        stream: card name or path; existence is checked when the stream is loaded.
+        stream: card name or path; existence, and whether ``order`` fits it, are checked when the stream is loaded.
         strategy: one name or several joined by ``+``.
         settings: ``key=value`` strings; keys are ``training.NAME`` or ``PART.OPTION`` for a part of the strategy.
         fields: the other fields of RunConfig.
@@ -194,16 +196,18 @@ def make_config(
                 f"{name} cannot be given as such; use settings such as 'training.steps=100' or 'ewc.weight=1'"
             )
     parts = parse_strategy(strategy)
+    network = network_of(parts, fields.get("network") or "")
+    if network not in NETWORKS:
+        raise unknown("network", network, NETWORKS)
     given: dict[str, dict[str, str]] = {}
     for setting in settings:
-        section, key, value = _split_setting(setting)
+        section, key, value = _split_setting(setting, parts)
         if section != "training" and section not in parts:
             raise unknown("section of --set", section, ["training", *parts])
         if section == "training" and key not in Training.model_fields:
             raise unknown("training setting", key, Training.model_fields)
         given.setdefault(section, {})[key] = value
     training = given.pop("training", {})
-    network = network_of(parts, fields.get("network") or "")
     values = {**fields, "stream": stream, "strategy": "+".join(parts), "network": network}
     config = _validated(RunConfig, {**values, "options": strategy_options(parts, given)}, "")
     _refuse_infinite(config.options)
@@ -213,12 +217,23 @@ def make_config(
     return config.model_copy(update={"training": typed})
 
 
-def _split_setting(setting: str) -> tuple[str, str, str]:
+def _split_setting(setting: str, parts: Sequence[str]) -> tuple[str, str, str]:
     name, equals, value = setting.partition("=")
     section, dot, key = name.strip().partition(".")
     if not equals or not dot or not key or not value.strip():
-        raise InputError(f"--set {setting!r} is not of the form part.option=value, such as ewc.weight=1")
+        meant = [f"{full}={value.strip() or '...'}" for full in _settings_named(section, parts)] if not dot else []
+        hint = f"; did you mean {' or '.join(meant)}?" if meant else ", such as ewc.weight=1"
+        raise InputError(f"--set {setting!r} is not of the form part.option=value{hint}")
     return section, key, value.strip()
+
+
+def _settings_named(option: str, parts: Sequence[str]) -> list[str]:
+    """The settings of a strategy's parts and of the training with an option of this name, else of one like it."""
+    known = {part: list(values) for part, values in strategy_options(parts, {}).items()}
+    known["training"] = list(Training.model_fields)
+    exact = [f"{part}.{option}" for part, names in known.items() if option in names]
+    near = [f"{part}.{name}" for part, names in known.items() for name in get_close_matches(option, names, n=1)]
+    return exact or near
 
 
 def _refuse_infinite(options: Mapping[str, Mapping[str, Any]]) -> None:

@@ -64,7 +64,7 @@ LAYERS: dict[str, set[str]] = {
         "streams",
     },
     "ranking": {"report", "runfolder", "strategies", "verify"},
-    "config": {"errors", "strategies"},
+    "config": {"errors", "networks", "strategies"},
     "assembly": PARTS - {"evaluate", "drift", "probe"},
     "resuming": {"errors", "networks", "runfolder", "strategies"},
     "failure": {"errors", "strategies"},

@@ -227,6 +227,22 @@ def test_a_wrong_word_is_refused_with_what_would_be_right(words, expected, sound
     assert_nothing_half_written(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--network", "unett"], "unknown network 'unett'; did you mean unet"),
+        (["--strategy", "nave"], "unknown strategy 'nave'; did you mean naive"),
+        (["--preset", "smok"], "unknown preset 'smok'; did you mean smoke"),
+        (["--order", "foo"], "order 'foo' of stream acdc-groups is neither a list such as 2,1,3"),
+        (["--order", "1,1,2,3,4"], "must name each of its 5 tasks once"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_is_told_where_there_are_no_data_either(words, expected, tmp_path):
+    answer = clbench("run", "--stream", HEART, "--strategy", "naive", "--out", tmp_path / "runs", *words)
+    assert_refused(answer, expected)
+
+
 def test_no_data_root_at_all_says_where_to_get_the_data(tmp_path):
     answer = clbench("run", "--stream", HEART, "--strategy", "naive", "--out", tmp_path / "runs")
     assert_refused(
