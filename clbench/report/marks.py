@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from clbench.report.groups import Row
+from clbench.report.groups import Group, Row
+from clbench.report.threads import known_threads
 
 TOLD_TASK, REPLAYS = "told the task at test time", "replays images"
 
 
-def marks(row: Row, spent: Mapping[str, float | None], told_task: Collection[str]) -> tuple[str, ...]:
+def marks(group: Group, row: Row, spent: Mapping[str, float | None], told_task: Collection[str]) -> tuple[str, ...]:
     """The marks of a row.
 
     Args:
+        group: the table that the row stands in; where its runs had different numbers of processor threads, each row is
+            marked with its own, since training amplifies the float noise between them.
         row: strategy and runs.
         spent: what it costs, as ``costs`` gives it.
         told_task: strategies that are told the task of a test image.
     """
     told = not set(row.runs[0].strategy.split("+")).isdisjoint(told_task)
-    return (*((TOLD_TASK,) if told else ()), *((REPLAYS,) if spent["replayed_fraction"] else ()))
+    flags = (*((TOLD_TASK,) if told else ()), *((REPLAYS,) if spent["replayed_fraction"] else ()))
+    several = len(known_threads(run for other in group.rows for run in other.runs)) > 1
+    threads = _threads_text(known_threads(row.runs)) if several else ""
+    return (*flags, threads) if threads else flags
+
+
+def _threads_text(counts: Collection[int]) -> str:
+    """``1 thread``, ``1 and 2 threads``; empty where no run says."""
+    return f"{' and '.join(map(str, counts))} thread{'' if list(counts) == [1] else 's'}" if counts else ""

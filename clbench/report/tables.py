@@ -80,7 +80,7 @@ def _line(group: Group, row: Row, metric: str, told_task: Collection[str]) -> Li
     stored, parameters = spent["stored_bytes"], spent["parameters"]
     values["stored_mb"] = Value(None if stored is None else stored / 1e6)
     values["parameters"] = Value(parameters)
-    return Line(row.label, row.network, len(row.runs), values, marks(row, spent, told_task))
+    return Line(row.label, row.network, len(row.runs), values, marks(group, row, spent, told_task))
 
 
 def _value(found: Sequence[float | None]) -> Value:

@@ -102,6 +102,15 @@ def test_costs_and_marks_are_shown(tmp_path):
     assert found["ewc+mib"]["marks"] == "told the task at test time"
 
 
+def test_rows_of_other_numbers_of_threads_are_marked_in_every_format(tmp_path):
+    finished(tmp_path, provenance={"device": "cpu, 1 threads"})
+    finished(tmp_path, config("ewc"), BETTER, provenance={"device": "cpu, 2 threads"})
+    board = board_of(tmp_path)
+    found = cells_of(board)
+    assert (found["naive"]["marks"], found["ewc"]["marks"]) == ("1 thread", "2 threads")
+    assert all("2 threads" in text(board) for text in FORMATS.values())
+
+
 @pytest.mark.parametrize("cost", [[], {"stages": 3}, {"stages": [4, {"stage": "train", "seconds": "x"}]}])
 def test_a_cost_file_that_says_nothing_is_not_available(tmp_path, cost):
     with open_folder(tmp_path) as folder:

@@ -45,6 +45,31 @@ def test_strategies_are_sorted_by_their_final_score(tmp_path):
     }
 
 
+def test_every_row_is_marked_with_its_threads_where_they_differ(tmp_path):
+    finished(tmp_path, provenance={"device": "cpu, 1 threads"})
+    finished(tmp_path, config("mib"), provenance={"device": "cpu, 1 threads"})
+    assert "thread" not in table(load_runs(tmp_path))
+    finished(tmp_path, config("mib", seed=1), provenance={"device": "cpu, 2 threads"})
+    finished(tmp_path, config("ewc"), provenance={"device": "cpu, 16 threads"})
+    found = cells(table(load_runs(tmp_path), told_task={"ewc"}))
+    assert {label: row["marks"] for label, row in found.items()} == {
+        **{"naive": "1 thread", "mib": "1 and 2 threads", "ewc": "told the task at test time, 16 threads"}
+    }
+
+
+@pytest.mark.parametrize("device", ["NVIDIA H200, 16 threads", "cpu", "cpu, ? threads", None, 3])
+def test_a_run_that_does_not_say_its_processor_threads_has_no_such_mark(tmp_path, device):
+    finished(tmp_path, provenance={"device": "cpu, 1 threads"})
+    finished(tmp_path, config("ewc"), provenance={"device": device})
+    finished(tmp_path, config("mib"), provenance={})
+    assert "thread" not in table(load_runs(tmp_path))
+    finished(tmp_path, config("lwf"), provenance={"device": "cpu, 2 threads"})
+    found = cells(table(load_runs(tmp_path)))
+    assert {label: row["marks"] for label, row in found.items()} == {
+        **{"naive": "1 thread", "lwf": "2 threads", "ewc": "", "mib": ""}
+    }
+
+
 def test_cost_and_marks_of_a_row_are_shown(tmp_path):
     finished(tmp_path)
     with open_folder(tmp_path, config("replay")) as folder:

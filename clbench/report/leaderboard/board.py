@@ -116,7 +116,7 @@ def _board(group: Group, metric: str, told_task: Collection[str]) -> Board:
     )
     ranked = [at for at in order if not _unranked(group.rows[at], finals[at])]
     compared = compare_with(group, group.rows[ranked[0]], "final", metric) if ranked else {}
-    entries = [_entry(group.rows[at], at, statistics, told_task, ranked, compared) for at in order]
+    entries = [_entry(group, at, statistics, told_task, ranked, compared) for at in order]
     return Board(group, metric, tuple(entries))
 
 
@@ -125,13 +125,14 @@ def _unranked(row: Row, final: float) -> bool:
 
 
 def _entry(
-    row: Row,
+    group: Group,
     at: int,
     statistics: TableStatistics,
     told_task: Collection[str],
     ranked: list[int],
     compared: Mapping[str, Comparison],
 ) -> Entry:
+    row = group.rows[at]
     rank = ranked.index(at) + 1 if at in ranked else None
     low, high = statistics.rank_intervals[at].tolist()
     spent = costs(row.runs)
@@ -144,6 +145,6 @@ def _entry(
         estimates={key: found[at] for key, found in statistics.estimates.items()},
         drift=fmean(known) if len(known) == len(drifts) else None,
         costs=spent,
-        marks=marks(row, spent, told_task),
+        marks=marks(group, row, spent, told_task),
         against_best=compared.get(row.label) if rank else None,
     )

@@ -1,0 +1,26 @@
+"""Threads: how many processor threads a run was computed with, which moves its numbers by float noise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from clbench.runfolder import Run
+
+_ON_PROCESSOR = re.compile(r"cpu, (?P<threads>[1-9]\d*) threads")
+
+
+def threads_of(run: Run) -> int | None:
+    """The processor threads of torch, as ``run.json`` records them.
+
+    Returns:
+        None where the run does not say, and for a GPU, which computes the network by itself.
+    """
+    found = _ON_PROCESSOR.fullmatch(str(run.provenance.get("device", "")))
+    return int(found["threads"]) if found else None
+
+
+def known_threads(runs: Iterable[Run]) -> tuple[int, ...]:
+    """The different numbers of threads of runs that say it, ascending."""
+    found = {threads_of(run) for run in runs}
+    return tuple(sorted(count for count in found if count is not None))
