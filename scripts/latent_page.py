@@ -17,7 +17,9 @@ from clbench.report.groups import Group, Row, groups, usable
 from clbench.report.leaderboard.cells import ONE_SEED_NOTE, estimate_text
 from clbench.report.load import find_runs
 from clbench.report.results import scored_on
+from clbench.report.stats.paired import Comparison, holm
 from clbench.report.stats.suites import compare_with, table_statistics
+from clbench.report.threads import threads_of
 from clbench.runfolder import Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +32,7 @@ CLAIMS = {
     "bwt": "forgets less",
     "fwt_upper": "generalizes better to tasks to come",
 }
-LEVEL = 0.05
+LEVEL, FEWEST_SEEDS = 0.05, 3
 
 
 def strategies() -> set[str]:
@@ -78,12 +80,12 @@ def seconds(run: Run) -> float:
 
 
 def cost(row: Row, base: Row | None) -> str:
-    """Training time as a multiple of that of naive, of the seeds that both have."""
-    if base is None:
+    """Training time as a multiple of that of naive, of the seeds that both have; n/a where their threads differ."""
+    there = {run.seed: run for run in base.runs} if base else {}
+    pairs = [(run, there[run.seed]) for run in row.runs if run.seed in there and seconds(there[run.seed])]
+    if not pairs or any(threads_of(run) != threads_of(other) for run, other in pairs):
         return "n/a"
-    there = {run.seed: seconds(run) for run in base.runs}
-    pairs = [seconds(run) / there[run.seed] for run in row.runs if there.get(run.seed)]
-    return f"{fmean(pairs):.2f}" if pairs else "n/a"
+    return f"{fmean(seconds(run) / seconds(other) for run, other in pairs):.2f}"
 
 
 def p_text(p: float) -> str:
@@ -114,25 +116,37 @@ def claims(group: Group) -> Iterator[str]:
     base = next((row for row in group.rows if row.label == "naive"), None)
     if base is None:
         return
-    seeds = {row.label: len(row.runs) for row in group.rows}
+    seeds = {row.label: min(len(row.runs), len(base.runs)) for row in group.rows}
+    tested = tested_claims(group, base)
     yield "| strategy | claim | difference to naive | p | verdict |"
     yield "| --- | --- | ---: | ---: | --- |"
-    for key, claim in CLAIMS.items():
-        for label, found in compare_with(group, base, key).items():
-            if label in CLAIMED:
-                said = verdict(found.difference, found.p_holm, seeds[label])
-                yield f"| {label} | {claim} (`{key}`) | {found.difference:+.3f} | {p_text(found.p_holm)} | {said} |"
+    for (label, key, found), p in zip(tested, holm([found.p for *_, found in tested]), strict=True):
+        said = verdict(found.difference, p, seeds[label])
+        yield f"| {label} | {CLAIMS[key]} (`{key}`) | {found.difference:+.3f} | {p_text(p)} | {said} |"
     for row in group.rows:
         if row.label in CLAIMED:
             yield f"| {row.label} | its features drift less | {less_drift(row, base)} | | described, not tested |"
 
 
+def tested_claims(group: Group, base: Row) -> list[tuple[str, str, Comparison]]:
+    """Strategy, metric and comparison with naive of every claim that can be tested; their p are not yet corrected."""
+    found = {key: compare_with(group, base, key) for key in CLAIMS}
+    return [(label, key, test) for key, of in found.items() for label, test in of.items() if label in CLAIMED]
+
+
 def verdict(difference: float, p: float, seeds: int) -> str:
-    """In plain words; what one seed shows is said of that seed."""
+    """In plain words; of few seeds none, since the test does not know how much other seeds would differ.
+
+    Args:
+        difference: to naive; positive is what the claim says.
+        p: corrected.
+        seeds: of the row or of naive, whichever has fewer.
+    """
+    if seeds < FEWEST_SEEDS:
+        return f"{'one seed' if seeds == 1 else f'{seeds} seeds'}: not judged"
     if math.isnan(p) or p >= LEVEL:
         return "not confirmed"
-    said = "confirmed" if difference > 0 else "the opposite is the case"
-    return f"{said}, of one seed" if seeds == 1 else said
+    return "confirmed" if difference > 0 else "the opposite is the case"
 
 
 def cka_distances(run: Run) -> list[tuple[tuple[int, str], float]]:
@@ -184,21 +198,23 @@ one suite:
 clbench suite benchmarks/latent.toml
 ```
 
-Each system is [clbench's reading](strategies.md#latent-features) of its paper, on the same budget and patches, with
-defaults that were not tuned. What follows judges these readings at the small budget of preset `cpu`, not the systems of
-the papers.
+Each system is [clbench's reading](strategies.md#latent-features) of its paper, on the same budget and patches; the
+defaults of these four were not tuned, those of other strategies may be. What follows judges these readings at the small
+budget of preset `cpu`, not the systems of the papers.
 
-- Intervals of 95 % and p values are those of the [protocol](protocol.md): bootstrap over seeds and patients; Wilcoxon
-  signed-rank tests over test patients against `naive`, Holm-corrected over the table. With one seed an interval (†)
-  and a verdict speak of that seed alone.
+- Intervals of 95 % and p values are those of the [protocol](protocol.md#statistics): bootstrap over seeds and patients;
+  Wilcoxon signed-rank tests over test patients against `naive`. In a table of scores p is Holm-corrected over its rows,
+  in a table of claims over all tested claims of that table. With one seed an interval (†) speaks of that seed alone.
 - `fwt_upper` is the score on tasks not yet learned: zero-shot generalization.
 - [Drift](protocol.md#representation-drift) is the mean CKA distance, with the relative Frechet distance beside it;
   lower is less. There are no patients to test over: its row counts pairs of (seed, task, feature level), which are not
   independent.
-- Training time is a multiple of that of `naive` with the same seed. Other runs went on meanwhile, now more, now fewer:
-  [speed](speed.md) compares the steps of strategies fairly.
-- A claim is *confirmed* where the difference to `naive` points its way at p < 0.05, *the opposite is the case* where it
-  points the other way, and otherwise *not confirmed*, which does not say that there is no effect.
+- Training time is a multiple of that of `naive` with the same seed, n/a where the two were run with different numbers
+  of processor threads. Other runs went on meanwhile, now more, now fewer: [speed](speed.md) compares the steps of
+  strategies fairly.
+- A claim is judged from three seeds on, of `naive` too: the tests know other patients, not other seeds. It is
+  *confirmed* where the difference to `naive` points its way at p < 0.05, *the opposite is the case* where it points the
+  other way, and otherwise *not confirmed*, which does not say that there is no effect.
 """
 
 
