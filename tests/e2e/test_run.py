@@ -344,3 +344,22 @@ def test_a_check_of_a_decathlon_folder_finds_it_sound(make_tree):
     assert answer.code == 0
     assert "known traps met" not in answer.out
     assert answer.out.endswith("all 4 cases can be read\n")
+
+
+def test_names_that_look_like_several_cases_of_a_patient_are_warned_of_once(tmp_path):
+    card = write_class_stream(tmp_path)
+    for number in range(5):
+        for folder, channel in (("imagesTr", "_0000"), ("labelsTr", "")):
+            path = tmp_path / "Dataset001_All" / folder / f"case{number}{channel}.nii.gz"
+            path.rename(path.with_name(f"p{number // 2}_visit{number % 2}{channel}.nii.gz"))
+    words = run_words(card, tmp_path, tmp_path / "runs", "--set", "training.steps=1")
+    found = clbench(*words)
+    assert found.code == 0
+    (line,) = [line for line in found.err.splitlines() if "one patient" in line]
+    assert line.startswith("warning: p0_visit0 and p0_visit1 look like cases of one patient")
+    assert line.count("warning") == 1
+    card.write_text(card.read_text().replace("roots =", "patient = '(p\\d)_visit\\d'\nroots ="))
+    again = clbench(*run_words(card, tmp_path, tmp_path / "runs", "--set", "training.steps=1"))
+    assert again.code == 0
+    assert "one patient" not in again.err
+    assert len(list((tmp_path / "runs").rglob("run.json"))) == 2  # another identity
