@@ -9,7 +9,6 @@ from typing import Any
 from clbench.assembly import build_strategy, network_factory, resolve, stream_record
 from clbench.bookkeeping import Bookkeeper
 from clbench.config import Experiment, RunConfig
-from clbench.data.layouts.patients import KIND as CASES_OF_ONE_PATIENT
 from clbench.data.layouts.patients import WARNING
 from clbench.data.nifti import channel_count
 from clbench.data.prepare import Prepared, prepare_cases
@@ -64,7 +63,7 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     with every_problem_told(cache_root()):
         stream = load_stream(config.stream, data=config.data, phantom=config.phantom, order=config.order)
     stream = sound_stream(stream, cache_root(), exclude_bad=config.exclude_bad)
-    for trap in (trap for trap in stream.traps if trap.kind == CASES_OF_ONE_PATIENT):
+    for trap in (trap for trap in stream.traps if trap.action.startswith(WARNING)):
         reporter.warn(trap.action.removeprefix(WARNING))
     for case_id, reason in stream.excluded.items():
         reporter.warn(f"case {case_id} is left out: {reason}")

@@ -12,7 +12,7 @@ from clbench.data.case import Case, Trap
 from clbench.errors import InputError
 
 OPTION = "patient"
-KIND, WARNING = "cases-of-one-patient", "warning: "
+WARNING = "warning: "  # begins what a trap says that a run must say, too
 _EXAMPLE = r"(patient\d+)_frame\d+"
 _MOMENT = re.compile(
     r"(?P<prefix>.*\d.*)[_-]"
@@ -105,7 +105,7 @@ def several_cases_trap(cases: Iterable[Case], options: Mapping[str, Any], where:
         f"{WARNING}{twins[0]} and {twins[1]} look like cases of one patient but count as two, who may be learned and "
         f"tested; set {OPTION} in the card, such as {OPTION} = '{_EXAMPLE}'"
     )
-    return (Trap(KIND, where, action),)
+    return (Trap("cases-of-one-patient", where, action),)
 
 
 def _moments(names: Iterable[str]) -> list[str]:
