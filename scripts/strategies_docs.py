@@ -5,7 +5,8 @@ Usage: python scripts/strategies_docs.py [--check]      --check writes nothing a
 Each group of sections stands between two comments, ``<!-- strategies: FAMILY -->`` and its ``end``; what is around
 them is written by hand, as are the sections of strategies without a plugin. A docstring has, in this order of the page:
 paragraphs of what the strategy does, then ``Args:`` (the options), ``Equation:``, ``Source:``, ``Differs from the
-source in:``, ``Defaults:`` (how they were chosen), ``Note:``, ``Memory:`` and ``Time:``.
+source in:``, ``Defaults:`` (how they were chosen), ``Note:``, ``Memory:`` and ``Time:``. Under them stands what the
+sweeps in results/tuning say of the strategy.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import re
 import sys
 from pathlib import Path
 from typing import Any, get_args, get_origin
+
+from tuning_tables import curves
 
 from clbench.strategies import STRATEGIES
 from clbench.strategies.compose import RUN_ARGUMENTS, options_of
@@ -103,7 +106,8 @@ def section(name: str, plugin: Any) -> str:
         *bullet("Memory"),
         *bullet("Time"),
     ]
-    return f"### `{name}`\n\n{paragraphs}\n\n" + "\n".join(lines)
+    sweeps = f"\n\n{found}" if (found := curves(name)) else ""
+    return f"### `{name}`\n\n{paragraphs}\n\n" + "\n".join(lines) + sweeps
 
 
 def families() -> dict[str, list[str]]:
