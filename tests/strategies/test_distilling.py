@@ -181,7 +181,7 @@ class Compared(SupervisedPlugin):
 
 @pytest.mark.parametrize("other", [DER, FDR])
 def test_beside_a_rehearsal_that_appends_patches_lwf_charges_those_of_the_task(other, domain_benchmark):
-    taught = LwF()
+    taught = LwF(weight=1.0)
     compared = Compared(taught)
     train(domain_benchmark, {"lwf": taught, "other": other(), "compared": compared})
     assert len(compared.charged) == 6
