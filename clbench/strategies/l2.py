@@ -22,6 +22,7 @@ class L2(Anchored):
     Equation: L_t(θ) + weight / 2 · ‖θ − θ_{t−1}‖².
 
     Source: the L2 baseline of Kirkpatrick et al. 2017, arXiv 1612.00796, figure 2A.
+    Defaults: ``weight`` is the best of 0.001, 0.01 and 0.1 in the sweep below.
     Memory: 4 bytes per weight.
     Time: a few percent of a step.
     """
