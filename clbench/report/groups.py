@@ -28,7 +28,8 @@ class Row:
 
     Attributes:
         label: the strategy, with those options that tell it from the table's other rows of this strategy, and with
-            its network where the rows of the table do not share one.
+            its network where the rows of the table do not share one. Strategies that bring a network of their name
+            neither say it nor count: one run of ``l2gnet`` changes no other row's label.
         network: key of the network registry.
         runs: one per seed, sorted by seed.
     """
@@ -159,15 +160,19 @@ def _rows(runs: Sequence[Run]) -> tuple[Row, ...]:
     options: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for strategy, network, chosen in rows:
         options[strategy, network].append(_flat(json.loads(chosen)))
-    several = len({network for _, network, _ in rows}) > 1
+    several = len({network for strategy, network, _ in rows if not _brings(strategy, network)}) > 1
     found = []
     for (strategy, network, chosen), members in rows.items():
         telling = [f"{k}={v}" for k, v in _telling(_flat(json.loads(chosen)), options[strategy, network]).items()]
-        if several:
+        if several and not _brings(strategy, network):
             telling.insert(0, f"network={network}")
         label = f"{strategy} ({', '.join(telling)})" if telling else strategy
         found.append(Row(label, network, tuple(sorted(members, key=lambda run: run.seed))))
     return tuple(found)
+
+
+def _brings(strategy: str, network: str) -> bool:
+    return network in strategy.split("+")
 
 
 def _network(run: Run) -> str:

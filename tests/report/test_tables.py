@@ -164,6 +164,12 @@ def test_rows_with_different_networks_say_so_and_have_references_with_their_own(
     ) == 1
 
 
+def test_a_strategy_with_a_network_of_its_name_changes_no_other_label(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config("l2gnet+replay", network="l2gnet"), BETTER)
+    assert list(cells(table(load_runs(tmp_path)))) == ["l2gnet+replay", "naive"]
+
+
 def test_references_come_for_every_score(tmp_path):
     finished(tmp_path, config("ewc"), BETTER)
     finished(tmp_path, config("joint"), JOINT)
