@@ -67,9 +67,10 @@ def test_every_option_is_there_with_its_default_and_its_limits(name: str):
         for option, parameter in signature.items()
         if option not in RUN_ARGUMENTS
     ]
-    text = sections(read("strategies"))[name]
+    text, _, sweeps = sections(read("strategies"))[name].partition("\nSweep on ")
     assert [row[:3] for row in table(text) if row[0][0] == "`"] == expected
     assert ("Options: none" in text) == (not expected)
+    assert not sweeps or "(default)" in sweeps, "a default that no sweep tried; run scripts/tune.py again"
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

@@ -44,8 +44,8 @@ class EWC(StrategyPlugin):
         over voxels, so that the weight means the same for every patch size; with ``given`` labels it is the squared
         gradient of the patch's mean log-likelihood, as stock Avalanche computes it. Weights of papers that sum over
         voxels, or that square the gradient of a whole batch, do not carry over.
-    Defaults: ``weight`` is the best of 10, 100, 1000 and 10000 in the sweep below. At 10, the Fisher information of a network
-        that has learned its task is too small to hold any weight.
+    Defaults: ``weight`` is the best of 10, 100, 1000 and 10000 in the sweep below. At 10, the Fisher information of a
+        network that has learned its task is too small to hold any weight.
     Memory: 8 bytes per weight in both modes, since the sum of the penalties is itself one quadratic and is kept as
         such.
     Time: about 1 % of a step, and ``samples`` forward and backward passes of one patch after each task.

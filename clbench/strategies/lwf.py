@@ -30,7 +30,7 @@ class LwF(Taught):
         2015, arXiv 1503.02531; the head grows, so that the new classes share its features from the first step on.
     Note: in a class-incremental stream the previous network calls new classes background, and the masks call old ones
         so; ``mib`` is made for that.
-    Defaults: ``weight`` is the better of 1 and 3 in the class-incremental sweep below; both keep the same in the other.
+    Defaults: ``weight`` is the better of 1 and 3 in the class-incremental sweep below; in the other both end alike.
     Memory: the weights of the previous network, 4 bytes each.
     Time: a forward pass of the previous network per step, about a third of it.
     """
