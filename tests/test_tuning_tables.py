@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from tuning_tables import curves  # noqa: E402
+from tuning_tables import curves
 
 SWEEP = """# Weights of penalties
 
