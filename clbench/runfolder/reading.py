@@ -221,8 +221,9 @@ def _checked_settings(resolved: Mapping[str, Any]) -> None:
 def _rows(path: Path, stream: StreamRecord) -> tuple[CaseRow, ...]:
     """The rows of ``cases.csv``, all of them of tasks, labels and metrics that exist."""
     rows = tuple(read_cases(path)) if path.exists() else ()
-    known = {place for place in map(_place, rows) if _exists(stream, *place)}
-    for row in rows if len(known) < len(set(map(_place, rows))) else ():
+    places = set(map(_place, rows))
+    known = {place for place in places if _exists(stream, *place)}
+    for row in rows if len(known) < len(places) else ():
         if _place(row) not in known:
             raise InputError(f"{path} is damaged: a row of case {row.case} has a task, label or metric the run lacks")
     return rows

@@ -51,10 +51,11 @@ def case_text(rows: Iterable[CaseRow]) -> str:
         ValueError: an infinite value, or two rows for the same score.
     """
     ordered = sorted(rows, key=_scored)
-    for row, following in pairwise(ordered):
-        if _scored(row) == _scored(following):
-            raise ValueError(f"two rows for the same score: {following}")
-    lines = [(*_scored(row), score_text(row.value)) for row in ordered]
+    scored = list(map(_scored, ordered))
+    for key, following in pairwise(scored):
+        if key == following:
+            raise ValueError(f"two rows for the same score: {', '.join(map(str, key))}")
+    lines = [(*key, score_text(row.value)) for key, row in zip(scored, ordered, strict=True)]
     plain = "".join([f"{a},{o},{s},{c},{p},{label},{m},{value}\n" for a, o, s, c, p, label, m, value in lines])
     separators = (len(CASE_COLUMNS) - 1) * len(lines), len(lines), 0, 0
     if tuple(map(plain.count, (",", "\n", "\r", '"'))) == separators:  # nothing to quote: half of the time of csv
