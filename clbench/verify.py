@@ -153,8 +153,8 @@ def _rows(run: Run) -> Iterator[Difference]:
     stages = sorted({*needed, *(row.after_task for row in run.rows)})
     expected = {(*key, metric) for after_task in stages for key in _expected(run, after_task) for metric in metrics}
     there = set(keys)
-    odd = {"missing": expected - there, "not asked for": there - expected}
-    for after_task in stages if any(odd.values()) else ():
+    odd = {} if expected == there else {"missing": expected - there, "not asked for": there - expected}
+    for after_task in stages if odd else ():
         for what, every in odd.items():
             if found := [key for key in every if key[0] == after_task]:
                 example = ", ".join(map(str, min(found)))

@@ -14,7 +14,7 @@ from clbench.runfolder import Run
 from clbench.streams.load import outline
 from clbench.suite.plan import Planned, plan_suite
 
-SUITES = ("cpu-real", "latent", "segreg-paper")
+SUITES = ("cpu-real", "strategies", "latent", "segreg-paper")
 """Suites whose runs are meant to be published; the numbers of ``smoke`` mean nothing."""
 PRECISIONS = ("bfloat16", "float32")
 """What a suite's ``auto`` may have been; which one a run has must not depend on who writes the page."""

@@ -12,6 +12,7 @@ from clbench.report.figures.write import folder_name
 from clbench.report.leaderboard import Board, Leaderboard
 from clbench.report.leaderboard.cells import HEAD, NOTES, ONE_SEED_NOTE, rows
 from clbench.report.markup import escape_markdown
+from clbench.report.threads import device_of
 from clbench.runfolder import Run
 
 README_STREAM = "acdc-groups@1"
@@ -64,7 +65,7 @@ def how_made(runs: Sequence[Run]) -> str:
             git, seconds = run.provenance.get("git") or {}, costs([run])["train_seconds"]
             changed = " (changed)" if git.get("dirty") else ""
             told = (f"{run.path.parent.name}/{run.path.name}", f"{str(git.get('commit', '?'))[:12]}{changed}")
-            cells = (*told, str(run.provenance.get("device", "?")), "n/a" if seconds is None else f"{seconds:.0f}")
+            cells = (*told, device_of(run), "n/a" if seconds is None else f"{seconds:.0f}")
             lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
     return "## How they were made\n\n" + "\n".join(lines)
 
@@ -96,11 +97,11 @@ def _what_it_says(board: Board) -> str:
 
 
 def _devices(board: Board) -> str:
-    """``cpu, 2 threads (naive, ewc) and cpu, 1 threads (joint)``."""
+    """``cpu, 2 threads (naive, ewc) and cpu, 1 thread (joint)``."""
     found: dict[str, dict[str, None]] = {}
     for entry in board.entries:
         for run in entry.row.runs:
-            found.setdefault(str(run.provenance.get("device", "?")), {})[entry.row.label] = None
+            found.setdefault(device_of(run), {})[entry.row.label] = None
     if len(found) == 1:
         return next(iter(found))
     return " and ".join(f"{device} ({', '.join(labels)})" for device, labels in found.items())

@@ -1,4 +1,4 @@
-"""Threads: how many processor threads a run was computed with, which moves its numbers by float noise."""
+"""What a run was computed on and with how many threads: each rounds in its own way, and training amplifies that."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from clbench.runfolder import Run
 
 _ON_PROCESSOR = re.compile(r"cpu, (?P<threads>[1-9]\d*) threads")
+
+
+def device_of(run: Run) -> str:
+    """The device and threads that ``run.json`` records, as people read them; ``?`` where it does not say."""
+    return re.sub(r"\b1 threads$", "1 thread", str(run.provenance.get("device", "?")))
 
 
 def threads_of(run: Run) -> int | None:

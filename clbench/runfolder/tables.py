@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from operator import itemgetter
+from operator import eq, itemgetter
 from pathlib import Path
 from sys import intern
+from typing import TypeVar
 
 from clbench.continual import CaseRow
 from clbench.drift import DECIMALS, DriftRow
 from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 
+Meaning = TypeVar("Meaning")
 CASE_COLUMNS = CaseRow._fields
 _scored = itemgetter(0, 1, 2, 3, 4, 5, 6)
 """What a row scores: all but its value."""
@@ -52,15 +54,19 @@ def case_text(rows: Iterable[CaseRow]) -> str:
     """
     ordered = sorted(rows, key=_scored)
     scored = list(map(_scored, ordered))
-    for key, following in pairwise(scored):
-        if key == following:
-            raise ValueError(f"two rows for the same score: {', '.join(map(str, key))}")
-    lines = [(*key, score_text(row.value)) for key, row in zip(scored, ordered, strict=True)]
-    plain = "".join([f"{a},{o},{s},{c},{p},{label},{m},{value}\n" for a, o, s, c, p, label, m, value in lines])
+    if any(map(eq, scored, scored[1:])):
+        key = next(key for key, following in pairwise(scored) if key == following)
+        raise ValueError(f"two rows for the same score: {', '.join(map(str, key))}")
+    values = _score_texts([row.value for row in ordered])
+    lines = [
+        f"{after},{on},{split},{case},{patient},{label},{metric},{value}\n"
+        for (after, on, split, case, patient, label, metric), value in zip(scored, values, strict=True)
+    ]
+    plain = "".join(lines)
     separators = (len(CASE_COLUMNS) - 1) * len(lines), len(lines), 0, 0
     if tuple(map(plain.count, (",", "\n", "\r", '"'))) == separators:  # nothing to quote: half of the time of csv
         return f"{','.join(CASE_COLUMNS)}\n{plain}"
-    return _text([CASE_COLUMNS, *lines])
+    return _text([CASE_COLUMNS, *((*key, value) for key, value in zip(scored, values, strict=True))])
 
 
 def score_text(value: float) -> str:
@@ -69,10 +75,14 @@ def score_text(value: float) -> str:
     Raises:
         ValueError: it is infinite.
     """
-    if math.isinf(value):
+    return _score_texts([value])[0]
+
+
+def _score_texts(values: Sequence[float]) -> list[str]:
+    """As ``score_text``; of a whole column in half of the time."""
+    if any(map(math.isinf, values)):
         raise ValueError("a score must not be infinite")
-    text = f"{value:.6f}"
-    return "0.000000" if text == "-0.000000" else text
+    return ["0.000000" if text == "-0.000000" else text for text in map("%.6f".__mod__, values)]
 
 
 def read_cases(path: Path) -> list[CaseRow]:
@@ -84,16 +94,44 @@ def read_cases(path: Path) -> list[CaseRow]:
     header, *lines = _read(path)
     if tuple(header) != CASE_COLUMNS:
         raise InputError(f"{path} is damaged: its first line is not {','.join(CASE_COLUMNS)}")
-    rows = []
-    for number, line in enumerate(lines, start=2):
-        try:
-            after, on, split, case, patient, label, metric, value = line
-            # each text is there in thousands of rows: kept once
-            texts = intern(split), intern(case), intern(patient), intern(label), intern(metric)
-            rows.append(CaseRow(int(after), int(on), *texts, _finite_or_nan(value)))
-        except ValueError:
-            raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
-    return rows
+    try:
+        return _case_rows(lines)
+    except ValueError:
+        number, line = next((number, line) for number, line in enumerate(lines, start=2) if _is_no_case(line))
+        raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
+
+
+def _case_rows(lines: Sequence[Sequence[str]]) -> list[CaseRow]:
+    """The rows of split lines, made column by column, in less time than line by line.
+
+    Raises:
+        ValueError: a line is no case row.
+    """
+    if not lines:
+        return []
+    after, on, *texts, values = zip(*lines, strict=True)
+    if len(texts) != len(CASE_COLUMNS) - 3:
+        raise ValueError("too few or too many columns")
+    # each text is there in thousands of rows: kept once
+    columns = (_translated(after, int), _translated(on, int), *(_translated(column, intern) for column in texts))
+    numbers = list(map(float, values))
+    if any(map(LARGEST.__lt__, map(abs, numbers))):  # which lets NaN pass
+        raise ValueError("infinite, or so large that a mean of such would be")
+    return list(map(CaseRow, *columns, numbers))
+
+
+def _translated(column: Sequence[str], meaning: Callable[[str], Meaning]) -> Iterator[Meaning]:
+    """What the texts of a column mean, each different one worked out once."""
+    known = {text: meaning(text) for text in set(column)}
+    return map(known.__getitem__, column)
+
+
+def _is_no_case(line: Sequence[str]) -> bool:
+    try:
+        _case_rows([line])
+    except ValueError:
+        return True
+    return False
 
 
 def _finite_or_nan(text: str) -> float:

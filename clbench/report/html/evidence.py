@@ -9,6 +9,7 @@ from typing import Any
 from clbench.report.groups import Group, Row
 from clbench.report.html.elements import Markup, element, joined, scrollable
 from clbench.report.load import LeftOut
+from clbench.report.threads import device_of
 from clbench.runfolder import Run
 
 NAMED = ("clbench", "torch", "monai", "avalanche-lib", "numpy")
@@ -40,7 +41,7 @@ def _run(row: Row, run: Run) -> Markup:
     )
     packages = of.get("packages") if isinstance(of.get("packages"), dict) else {}
     versions = [str((packages or {}).get(name, "?")) for name in NAMED]
-    cells = [commit, str(of.get("device", "?")), str(of.get("python", "?")), *versions]
+    cells = [commit, device_of(run), str(of.get("python", "?")), *versions]
     return element(
         "tr",
         element("th", f"{run.path.parent.name}/{run.path.name}", scope="row", class_="text"),
