@@ -6,33 +6,30 @@ nothing and exits 1 when the page is out of date. The runs are those of benchmar
 
 from __future__ import annotations
 
-import math
+import json
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from latent_claims import CLAIMED, claims_of, difference_text, p_text, table
+
+from clbench.report.costs import costs
 from clbench.report.groups import Group, Row, groups, usable
 from clbench.report.leaderboard.cells import ONE_SEED_NOTE, estimate_text
 from clbench.report.load import find_runs
 from clbench.report.results import scored_on
-from clbench.report.stats.paired import Comparison, holm
-from clbench.report.stats.suites import compare_with, table_statistics
-from clbench.report.threads import threads_of
+from clbench.report.stats.group_draws import GroupDraws, draw_group
+from clbench.report.stats.intervals import interval
+from clbench.report.stats.suites import compare_with
 from clbench.runfolder import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "latent.md"
 SUITE = ROOT / "benchmarks" / "latent.toml"
+SPEED = ROOT / "results" / "speed" / "cpu.json"
 METRICS = ("final", "bwt", "fwt_upper")
-CLAIMED = ("segreg", "selfreg", "med-disseg", "l2gnet")
-CLAIMS = {
-    "final": "segments better at the end",
-    "bwt": "forgets less",
-    "fwt_upper": "generalizes better to tasks to come",
-}
-LEVEL, FEWEST_SEEDS = 0.05, 3
 
 
 def strategies() -> set[str]:
@@ -50,12 +47,13 @@ def streams() -> set[str]:
 
 
 def of_the_suite(run: Run) -> bool:
-    """Whether a run is one of the suite's: stream, order, strategy, preset and options as they are by default."""
+    """Whether a run is one of the suite's: stream, order, strategy, preset, network and options by default."""
     name, _, rest = run.stream.key.partition("@")
     phantom = "+phantom" if rest.endswith("+phantom") else ""
     wanted = name + phantom in streams() and "+order" not in rest and run.strategy in strategies()
     usual = run.config_resolved["preset"] == "cpu" and not run.config_given.get("training")
-    return wanted and usual and has_default_options(run)
+    own_network = run.config_resolved["network"] in ("unet", run.strategy)
+    return wanted and usual and own_network and has_default_options(run)
 
 
 def has_default_options(run: Run) -> bool:
@@ -67,103 +65,62 @@ def has_default_options(run: Run) -> bool:
     return all(usual[part].get(key) == value for part, values in given.items() for key, value in values.items())
 
 
-def drift(row: Row, metric: str) -> str:
-    """Mean over seeds, tasks and taps."""
-    found = [run.mean_drift(metric) for run in row.runs]
+def scores(group: Group, drawn: GroupDraws, base: Row | None) -> Iterator[str]:
+    """The table of one stream, best final first."""
+    against = compare_with(group, base) if base else {}
+    yield f"| {' | '.join(['strategy', 'seeds', *METRICS, 'final less naive', 'p over patients'])} |"
+    yield "| --- |" + " ---: |" * (len(METRICS) + 3)
+    for row in best_first(group, drawn):
+        values = [estimate_text(interval(drawn.row(row.label, key)), len(row.runs)) for key in METRICS]
+        test = against.get(row.label)
+        less = less_naive(row, drawn, base) if test else ""
+        yield f"| {' | '.join([row.label, str(len(row.runs)), *values, less, p_text(test.p_holm) if test else ''])} |"
+
+
+def best_first(group: Group, drawn: GroupDraws) -> list[Row]:
+    """The rows by ``final``."""
+    return sorted(group.rows, key=lambda row: -drawn.row(row.label, "final").value)
+
+
+def less_naive(row: Row, drawn: GroupDraws, base: Row | None) -> str:
+    """``final`` of a row less that of naive, over the seeds of both."""
+    seeds = drawn.seeds_of_both(row.label, base.label) if base else []
+    if base is None or not seeds:
+        return "n/a"
+    return difference_text(interval(drawn.difference(row.label, base.label, "final")), len(seeds))
+
+
+def latent_and_cost(group: Group, drawn: GroupDraws) -> Iterator[str]:
+    """How far features moved at each tap, and what each row costs."""
+    taps = sorted({row.tap for of in group.rows for run in of.runs for row in run.drift or ()})
+    drifts = [f"{name} of {tap}" for name in ("drift", "Frechet drift") for tap in taps]
+    costs_shown = ["step", "peak, MB", "stored, MB", "replayed", "parameters"]
+    yield f"| {' | '.join(['strategy', *drifts, *costs_shown])} |"
+    yield "| --- |" + " ---: |" * (len(drifts) + len(costs_shown))
+    for row in best_first(group, drawn):
+        moved = [mean_drift(row, metric, tap) for metric in ("cka_distance", "frechet_relative") for tap in taps]
+        yield f"| {' | '.join([row.label, *moved, *cost(row)])} |"
+
+
+def mean_drift(row: Row, metric: str, tap: str) -> str:
+    """Mean over seeds and tasks."""
+    found = [run.mean_drift(metric, tap) for run in row.runs]
     known = [value for value in found if value is not None]
     return f"{fmean(known):.3f}" if known and len(known) == len(found) else "n/a"
 
 
-def seconds(run: Run) -> float:
-    """Of training, all stages."""
-    return sum(float(stage["seconds"]) for stage in run.cost.get("stages", []) if stage["stage"] == "train")
-
-
-def cost(row: Row, base: Row | None) -> str:
-    """Training time as a multiple of that of naive, of the seeds that both have; n/a where their threads differ."""
-    there = {run.seed: run for run in base.runs} if base else {}
-    pairs = [(run, there[run.seed]) for run in row.runs if run.seed in there and seconds(there[run.seed])]
-    if not pairs or any(threads_of(run) != threads_of(other) for run, other in pairs):
-        return "n/a"
-    return f"{fmean(seconds(run) / seconds(other) for run, other in pairs):.2f}"
-
-
-def p_text(p: float) -> str:
-    """A p value as people read it."""
-    return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def scores(group: Group) -> Iterator[str]:
-    """The table of one stream, best final first."""
-    estimates = table_statistics(group, METRICS).estimates
-    base = next((row for row in group.rows if row.label == "naive"), None)
-    against = compare_with(group, base) if base else {}
-    order = sorted(range(len(group.rows)), key=lambda at: -estimates["final"][at].value)
-    titles = ["strategy", "seeds", *METRICS, "drift", "Frechet drift", "training time", "final less naive", "p"]
-    yield f"| {' | '.join(titles)} |"
-    yield "| --- |" + " ---: |" * (len(titles) - 1)
-    for at in order:
-        row = group.rows[at]
-        found = against.get(row.label)
-        values = [estimate_text(estimates[key][at], len(row.runs)) for key in METRICS]
-        test = [f"{found.difference:+.3f}", p_text(found.p_holm)] if found else ["", ""]
-        cells = [row.label, str(len(row.runs)), *values, drift(row, "cka_distance"), drift(row, "frechet_relative")]
-        yield f"| {' | '.join([*cells, cost(row, base), *test])} |"
-
-
-def claims(group: Group) -> Iterator[str]:
-    """What the four papers' ideas did against naive, with a verdict for each claim that can be tested on patients."""
-    base = next((row for row in group.rows if row.label == "naive"), None)
-    if base is None:
-        return
-    seeds = {row.label: min(len(row.runs), len(base.runs)) for row in group.rows}
-    tested = tested_claims(group, base)
-    yield "| strategy | claim | difference to naive | p | verdict |"
-    yield "| --- | --- | ---: | ---: | --- |"
-    for (label, key, found), p in zip(tested, holm([found.p for *_, found in tested]), strict=True):
-        said = verdict(found.difference, p, seeds[label])
-        yield f"| {label} | {CLAIMS[key]} (`{key}`) | {found.difference:+.3f} | {p_text(p)} | {said} |"
-    for row in group.rows:
-        if row.label in CLAIMED:
-            yield f"| {row.label} | its features drift less | {less_drift(row, base)} | | described, not tested |"
-
-
-def tested_claims(group: Group, base: Row) -> list[tuple[str, str, Comparison]]:
-    """Strategy, metric and comparison with naive of every claim that can be tested; their p are not yet corrected."""
-    found = {key: compare_with(group, base, key) for key in CLAIMS}
-    return [(label, key, test) for key, of in found.items() for label, test in of.items() if label in CLAIMED]
-
-
-def verdict(difference: float, p: float, seeds: int) -> str:
-    """In plain words; of few seeds none, since the test does not know how much other seeds would differ.
-
-    Args:
-        difference: to naive; positive is what the claim says.
-        p: corrected.
-        seeds: of the row or of naive, whichever has fewer.
-    """
-    if seeds < FEWEST_SEEDS:
-        return f"{'one seed' if seeds == 1 else f'{seeds} seeds'}: not judged"
-    if math.isnan(p) or p >= LEVEL:
-        return "not confirmed"
-    return "confirmed" if difference > 0 else "the opposite is the case"
-
-
-def cka_distances(run: Run) -> list[tuple[tuple[int, str], float]]:
-    """(task, feature level) and value of each."""
-    return [((row.task, row.tap), row.value) for row in run.drift or () if row.metric == "cka_distance"]
-
-
-def less_drift(row: Row, base: Row) -> str:
-    """In how many of the (seed, task, level) pairs the CKA distance is smaller than that of naive."""
-    there = {(run.seed, *place): value for run in base.runs for place, value in cka_distances(run)}
-    pairs = [
-        value < there[run.seed, *place]
-        for run in row.runs
-        for place, value in cka_distances(run)
-        if (run.seed, *place) in there
+def cost(row: Row) -> list[str]:
+    """Time of a step as a multiple of that of naive, from the speed harness; the rest from the runs."""
+    ratios = {"naive": 1.0, **json.loads(SPEED.read_text(encoding="utf-8"))["strategies"]}
+    spent = costs(row.runs)
+    shown = [
+        (ratios.get(row.runs[0].strategy), ".2f"),
+        (spent["peak_memory_mb"], ".0f"),
+        (None if spent["stored_bytes"] is None else spent["stored_bytes"] / 1e6, ".1f"),
+        (spent["replayed_fraction"], ".2f"),
+        (spent["parameters"], ".0f"),
     ]
-    return f"less in {sum(pairs)} of {len(pairs)}" if pairs else "n/a"
+    return ["n/a" if value is None else f"{value:{form}}" for value, form in shown]
 
 
 def page(folder: Path) -> str:
@@ -177,13 +134,28 @@ def page(folder: Path) -> str:
             f"Preset cpu, {group.settings.get('precision', '?')}, data {group.fingerprint[:8]}, {scored_on(group)}; "
             f"seeds per row: {names}."
         )
-        said = "\n".join(claims(group))
-        parts += [f"## {group.stream}", about, "\n".join(scores(group)), "### The claims" if said else "", said]
+        drawn = draw_group(group, METRICS)
+        base = next((row for row in group.rows if row.label == "naive"), None)
+        parts += [f"## {group.stream}", about, "\n".join(scores(group, drawn, base))]
+        parts += [
+            "### Latent space and cost",
+            "\n".join(latent_and_cost(group, drawn)),
+            *told_claims(group, drawn, base),
+        ]
     if any(len(row.runs) == 1 for group in groups(runs) for row in group.rows):
         parts.append(ONE_SEED_NOTE)
     if not runs:
         parts.append("No run of the suite is published yet.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def told_claims(group: Group, drawn: GroupDraws, base: Row | None) -> Iterator[str]:
+    """The claims' part of a stream's section, where it has rows that claim something."""
+    if not any(row.label in CLAIMED for row in group.rows):
+        return
+    yield "### The claims"
+    found = claims_of(group, drawn, base) if base else []
+    yield "\n".join(table(found)) if found else "No run of `naive` with one of their seeds: nothing to judge by."
 
 
 INTRODUCTION = """
@@ -198,23 +170,29 @@ one suite:
 clbench suite benchmarks/latent.toml
 ```
 
-Each system is [clbench's reading](strategies.md#latent-features) of its paper, on the same budget and patches; the
-defaults of these four were not tuned, those of other strategies may be. What follows judges these readings at the small
-budget of preset `cpu`, not the systems of the papers.
+Each system is [clbench's reading](strategies.md#latent-features) of its paper, on the same budget and patches. What
+follows judges these readings at the small budget of preset `cpu`, not the systems of the papers. Where each default
+comes from stands with its strategy: those of these four were not tuned, `ewc`'s weight was, on validation cases of
+hippocampus-shifts. `med-disseg` and `l2gnet` bring networks of their own: their difference to `naive`, which trains the
+U-Net, is that of network and loss together.
 
-- Intervals of 95 % and p values are those of the [protocol](protocol.md#statistics): bootstrap over seeds and patients;
-  Wilcoxon signed-rank tests over test patients against `naive`. In a table of scores p is Holm-corrected over its rows,
-  in a table of claims over all tested claims of that table. With one seed an interval (†) speaks of that seed alone.
+- Intervals of 95 % are those of the [protocol](protocol.md#statistics): bootstrap over seeds and patients. A difference
+  to `naive` is that of the tables' numbers over the seeds of both. With one seed an interval (†) speaks of that seed
+  alone.
+- *p over patients* is that of the Wilcoxon signed-rank test over test patients against `naive`, Holm-corrected over the
+  rows of the table. It does not know of other seeds.
 - `fwt_upper` is the score on tasks not yet learned: zero-shot generalization.
-- [Drift](protocol.md#representation-drift) is the mean CKA distance, with the relative Frechet distance beside it;
-  lower is less. There are no patients to test over: its row counts pairs of (seed, task, feature level), which are not
-  independent.
-- Training time is a multiple of that of `naive` with the same seed, n/a where the two were run with different numbers
-  of processor threads. Other runs went on meanwhile, now more, now fewer: [speed](speed.md) compares the steps of
-  strategies fairly.
-- A claim is judged from three seeds on, of `naive` too: the tests know other patients, not other seeds. It is
-  *confirmed* where the difference to `naive` points its way at p < 0.05, *the opposite is the case* where it points the
-  other way, and otherwise *not confirmed*, which does not say that there is no effect.
+- [Drift](protocol.md#representation-drift) at a feature level is the mean CKA distance over the earlier tasks, Frechet
+  drift the relative Frechet distance; lower is less.
+- *Step* is the time of a training step as a multiple of that of `naive`, measured apart on a quiet machine
+  ([speed](speed.md)); n/a where it was not. Peak memory, what is stored between tasks and the fraction of old images
+  replayed are those of the runs.
+- A claim is judged from three seeds on, of `naive` too. Its p is that of a t test whose error comes from the same
+  bootstrap over seeds and patients (for drift, from the seeds alone), Holm-corrected over the table of claims. In 1,000
+  simulated suites of two equal strategies each, three or five seeds and 3 or 8 patients to a task, a single such test
+  found a difference in at most 8 %. A claim is *confirmed* where the difference points its way at p < 0.05,
+  *the opposite is the case* where it points the other way, and otherwise *not confirmed*, which does not say that there
+  is no effect.
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from clbench.report.stats.panel import Panel, strata
@@ -21,17 +23,21 @@ def simulated_panel(
     patients: int = 15,
     seeds: int = 3,
     of_seed: float = 0.02,
-    of_patient: float = 0.08,
+    of_patient: float | Sequence[float] = 0.08,
     of_both: float = 0.05,
 ) -> Panel:
-    """One case of each patient, ``patients`` to a task; deviations of seeds, patients and both are normal."""
+    """One case of each patient, ``patients`` to a task; deviations of seeds, patients and both are normal.
+
+    ``of_patient`` may be another for each task.
+    """
     task = np.repeat(np.arange(tasks), patients)
     cells = len(task)
+    spread = np.broadcast_to(np.asarray(of_patient), tasks)[task][:, None, None]
     scores = (
         truth(tasks)[:, task].T[:, :, None]
         + rng.normal(0, of_seed, (seeds, tasks + 1, tasks)).T[task]
-        + rng.normal(0, of_patient, (cells, 1, 1))
-        + rng.normal(0, of_patient / 2, (cells, tasks + 1, 1))
+        + spread * rng.normal(size=(cells, 1, 1))
+        + spread / 2 * rng.normal(size=(cells, tasks + 1, 1))
         + rng.normal(0, of_both, (cells, tasks + 1, seeds))
     )
     patient = np.arange(cells)

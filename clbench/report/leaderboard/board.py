@@ -115,7 +115,7 @@ def _board(group: Group, metric: str, told_task: Collection[str]) -> Board:
         ),
     )
     ranked = [at for at in order if not _unranked(group.rows[at], finals[at])]
-    compared = compare_with(group, group.rows[ranked[0]], "final", metric) if ranked else {}
+    compared = compare_with(group, group.rows[ranked[0]], "final", metric, picked=True) if ranked else {}
     entries = [_entry(group, at, statistics, told_task, ranked, compared) for at in order]
     return Board(group, metric, tuple(entries))
 

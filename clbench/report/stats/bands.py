@@ -8,9 +8,9 @@ import numpy as np
 
 from clbench.continual import Floats
 from clbench.report.groups import Row
-from clbench.report.stats.intervals import interval
+from clbench.report.stats.intervals import Resampled, interval
 from clbench.report.stats.panel import panel_of
-from clbench.report.stats.resampling import RESAMPLES, over_seeds, patient_draws, seed_draws
+from clbench.report.stats.resampling import RESAMPLES, influences, over_seeds, patient_draws, seed_draws
 
 
 def band(
@@ -28,7 +28,6 @@ def band(
         Two arrays (*S); NaN where a value is undefined or there is nothing to resample.
     """
     panel = panel_of(row.runs, metric)
-    freedom = panel.patients - len(np.unique(panel.stratum))
 
     def numbered(matrices: Floats) -> dict[str, Floats]:
         found = statistic(matrices)
@@ -36,9 +35,13 @@ def band(
         return {str(at): flat[..., at] for at in range(flat.shape[-1])}
 
     whole = panel.matrices(np.ones((1, panel.patients)))
-    points, draws = numbered(whole), patient_draws(panel, numbered, resamples=resamples)
+    points, moved = numbered(whole), influences(panel, numbered)
+    draws = patient_draws(panel, numbered, resamples=resamples)
     counts = seed_draws([run.seed for run in row.runs], resamples)
-    ends = [interval(points[key][0], draws[key], over_seeds(draws[key], counts), freedom) for key in points]
+    ends = [
+        interval(Resampled(points[key][0], over_seeds(of, counts), moved[key].mean(axis=1), panel.stratum))
+        for key, of in draws.items()
+    ]
     shape = statistic(whole).shape[2:]
     low, high = (np.array([getattr(one, end) for one in ends]).reshape(shape) for end in ("low", "high"))
     return low, high

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -57,6 +58,31 @@ def compare(first: Floats, second: Floats) -> Comparison:
     biserial = float((np.sign(moved) * rank).sum() / rank.sum())
     p = float(wilcoxon(difference, zero_method="pratt").pvalue)  # exact up to 50 patients without zeros or ties
     return Comparison(difference.size, mean, biserial, p)
+
+
+def compare_all(scores: Mapping[str, Mapping[str, float]], base: str, *, picked: bool = False) -> dict[str, Comparison]:
+    """Every row of a table against one, with p corrected for all comparisons that could have been told.
+
+    Args:
+        scores: row -> patient -> score.
+        base: the row that the others are compared with.
+        picked: whether it was picked by these scores, such as the best: p are then corrected over all pairs of rows.
+
+    Returns:
+        row -> comparison, whose difference is that row less ``base``.
+    """
+    others = [row for row in scores if row != base]
+    untold = list(combinations(others, 2)) if picked else []
+    found = [
+        _on_shared_patients(scores[one], scores[other]) for one, other in [*((row, base) for row in others), *untold]
+    ]
+    corrected = holm([comparison.p for comparison in found])
+    return {row: replace(found[at], p_holm=corrected[at]) for at, row in enumerate(others)}
+
+
+def _on_shared_patients(first: Mapping[str, float], second: Mapping[str, float]) -> Comparison:
+    both = sorted(first.keys() & second.keys())
+    return compare(np.array([first[patient] for patient in both]), np.array([second[patient] for patient in both]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clbench.report.stats.panel import Panel, strata
-from clbench.report.stats.resampling import draw, over_seeds, patient_draws, seed_draws
+from clbench.report.stats.resampling import draw, influences, over_seeds, patient_draws, seed_draws
 from simulated_suites import simulated_panel
 
 RNG = np.random.default_rng
@@ -104,3 +104,16 @@ def test_a_mean_over_seeds_counts_the_drawn_ones():
     counts = np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
     np.testing.assert_allclose(over_seeds(values, counts), [1.5, np.nan])
     np.testing.assert_allclose(over_seeds(values[:, :1], np.ones((2, 1))), [1.0, 1.0])
+
+
+def test_a_patient_moves_a_mean_by_what_it_is_above_it():
+    panel = simulated_panel(RNG(0), tasks=2, patients=4, seeds=3)
+    found = influences(panel, lambda matrices: {"final": matrices[..., -1, :].mean(axis=-1)})["final"]
+    of_task = panel.scores[:, -1].reshape(2, 4, 3)
+    expected = (of_task - of_task.mean(axis=1, keepdims=True)) / 2  # each task is half of the mean
+    np.testing.assert_allclose(found, expected.reshape(8, 3), atol=1e-12)
+
+
+def test_a_patient_alone_in_its_stratum_is_never_left_out():
+    panel = simulated_panel(RNG(0), tasks=3, patients=1, seeds=2)
+    assert not influences(panel, mean_of_all)["mean"].any()
