@@ -27,7 +27,8 @@ def sigreg(embeddings: Tensor, directions: Tensor, *, knots: int = 17, t_max: fl
 
     Returns:
         Scalar, >= 0. Divided by N, so that its scale does not depend on the number of voxels sampled:
-        about 1.05 / N for standard normal embeddings, 0.402 for collapsed ones.
+        about 1.05 / N for standard normal embeddings, 0.402 for those collapsed at 0, more for those collapsed
+        elsewhere. Where all embeddings are exactly equal, all get the same gradient by symmetry.
 
     Raises:
         ValueError: if the shapes do not match.

@@ -24,7 +24,8 @@ class Dispersive(LatentRegularizer):
         voxels: embeddings drawn per step and tap.
         tau: temperature.
         variant: ``original`` with squared distances divided by the number of channels; ``med-disseg`` with plain
-            distances, as in that paper's code, where pairs beyond 18.4 tau get no gradient.
+            distances, as in that paper's code, where the gradient halves once pairs are 18.4 tau apart and is gone by
+            about 25 tau.
         seed: of the sampled voxels.
 
     Equation: L_t(θ) + weight · mean over taps of D(Z), with D(Z) = log mean_{i,j} exp(−|z_i − z_j|² / (D · tau)) over

@@ -9,7 +9,7 @@ from torch import nn
 
 from clbench.errors import InputError
 from clbench.networks.quantizer import Quantized, VectorQuantizer
-from clbench.strategies.plugin import StrategyPlugin, add_loss
+from clbench.strategies.plugin import StrategyPlugin, add_loss, log_values
 
 
 class L2GNet(StrategyPlugin):
@@ -64,9 +64,7 @@ class L2GNet(StrategyPlugin):
         """Add the commitment of this step's features, and log the use of the codes."""
         quantized = self._seen.pop()
         add_loss(strategy, "l2gnet", self.weight * quantized.commitment)
-        terms = getattr(strategy, "loss_terms", None)
-        if terms is not None:
-            terms["l2gnet.perplexity"] = quantized.perplexity.detach()
+        log_values(strategy, {"l2gnet.perplexity": quantized.perplexity.detach()})
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Stop listening."""

@@ -13,7 +13,7 @@ from clbench.functional.sampling import draw_embeddings
 from clbench.functional.sigreg import normalize_embeddings, sigreg, unit_directions
 from clbench.functional.spectrum import effective_rank
 from clbench.seeding import torch_generator
-from clbench.strategies.plugin import add_loss, task_index
+from clbench.strategies.plugin import add_loss, log_values, task_index
 from clbench.strategies.tapping import TappingPlugin
 
 LOGGED_SLICES = 64
@@ -82,4 +82,4 @@ class LatentRegularizer(TappingPlugin):
                 "rank": effective_rank(found),
                 "normality": sigreg(normalize_embeddings(found, "standardize"), directions),
             }
-            strategy.loss_terms.update({f"{self.name}.{level}.{key}": value for key, value in statistics.items()})
+            log_values(strategy, {f"{self.name}.{level}.{key}": value for key, value in statistics.items()})

@@ -21,7 +21,8 @@ class MedDisSeg(Dispersive):
         voxels: embeddings drawn per step and tap.
         tau: temperature.
         variant: ``original`` with squared distances divided by the number of channels; ``med-disseg`` with plain
-            distances, as in the paper's code, where pairs beyond 18.4 tau get no gradient.
+            distances, as in the paper's code, where the gradient halves once pairs are 18.4 tau apart and is gone by
+            about 25 tau.
         seed: of the sampled voxels.
 
     Equation: L_t(θ) + weight · mean over taps of D(Z), D as of [`dispersive`](#dispersive).

@@ -68,9 +68,19 @@ def add_loss(strategy: Any, name: str, value: Tensor) -> None:
         value: scalar, already multiplied by its weight.
     """
     strategy.loss = strategy.loss + value
+    log_values(strategy, {name: value.detach()})
+
+
+def log_values(strategy: Any, values: Mapping[str, Tensor]) -> None:
+    """Write values of the current step beside the loss terms, where the strategy keeps ``loss_terms``.
+
+    Args:
+        strategy: the Avalanche strategy in its ``before_backward`` event.
+        values: column of ``train.csv`` -> scalar without a gradient.
+    """
     terms = getattr(strategy, "loss_terms", None)
     if terms is not None:
-        terms[name] = value.detach()
+        terms.update(values)
 
 
 def task_index(strategy: Any) -> int:

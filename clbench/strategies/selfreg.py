@@ -43,6 +43,8 @@ class SelfReg(TappingPlugin):
         Dice 0.7 on ACDC); 3-D as well as 2-D; the bottleneck counts as an encoder block; nothing is selected on test
         data, where their ACDC script keeps the best checkpoint.
     Defaults: ``weight`` is the paper's on ACDC (0.015 on Synapse).
+    Note: collapse is a minimum of both losses: they are 0 for features that are one constant everywhere. Only the
+        segmentation loss keeps the features apart.
     Memory: none, no extra weights.
     Time: about half of a step.
     """

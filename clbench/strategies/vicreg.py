@@ -34,8 +34,8 @@ class VICReg(LatentRegularizer):
     Source: Bardes et al. 2022, arXiv 2105.04906, equations 1, 3 and 6.
     Differs from the source in: voxels of one batch instead of images; no invariance term, since there is one view; no
         expander network.
-    Defaults: 25 and 1 are the paper's; ``weight`` brings the sum to the order of the segmentation loss and was not
-        tuned.
+    Defaults: 25 and 1 are the paper's. ``weight`` was not tuned, and keeps the term small: in the published run on
+        ``acdc-groups`` it is 0.3 % of the loss at the first step and, mean over a task, 0.6 to 2.6 %.
     Memory: none, no extra weights.
     Time: a few percent of a step.
     """

@@ -51,11 +51,20 @@ def test_a_step_downhill_pushes_nearly_equal_embeddings_apart(variant):
     assert torch.nn.functional.cosine_similarity((z - z.mean(0)).flatten(), -gradient.flatten(), dim=0) > 0.5
 
 
-def test_pairs_beyond_the_floor_get_no_gradient_in_the_variant_alone():
-    z = torch.tensor([[0.0], [40.0 * 0.5]], dtype=torch.float64, requires_grad=True)
-    far = [torch.autograd.grad(dispersive(z, tau=tau, variant=name), z)[0].abs().max() for tau, name in
-           ((0.5, "med-disseg"), (400.0, "original"))]  # fmt: skip
-    assert far[0] < 1e-7 < 1e-2 < far[1]
+@pytest.mark.parametrize(
+    ("distance", "share"), [(5.0, 1.0), (-math.log(1e-8), 0.5), (20.0, 0.171), (25.0, 0.0014), (40.0, 0.0)]
+)
+def test_the_push_of_the_variant_halves_where_the_floor_is_met_and_fades_beyond(distance, share):
+    """The push on two points ``distance`` times tau apart is that far below the floor, 1 / tau, times ``share``."""
+    tau = 0.7
+    z = torch.tensor([[0.0], [distance * tau]], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(dispersive(z, tau=tau, variant="med-disseg"), z)
+    assert tau * gradient.abs().max().item() == pytest.approx(share, rel=0.02, abs=1e-5)
+
+
+def test_far_pairs_are_pushed_on_in_the_original_form():
+    z = torch.tensor([[0.0], [20.0]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.grad(dispersive(z, tau=400.0), z)[0].abs().max() > 1e-2
 
 
 @VARIANTS

@@ -62,14 +62,36 @@ def test_no_gradient_flows_into_the_last_level():
     assert first.grad.abs().sum() > 0
 
 
+def stopped(features):
+    """The channels that IFD holds the others to: those to which no gradient flows when it is stopped."""
+    leaf = features.clone().requires_grad_()
+    feature_distillation(leaf, stop_gradient=True).backward()
+    return [channel for channel, part in enumerate(leaf.grad.unbind(1)) if not part.any()]
+
+
 def test_feature_distillation_by_hand():
-    """Scores are means of F / |F| over 4 voxels: .5 for any constant channel, less where values cancel."""
-    channels = torch.tensor([[1.0, -1.0, 1.0, 1.0], [2.0, 2.0, 2.0, 2.0], [1.0, -1.0, 1.0, -1.0], [-3.0] * 4])
-    x = channels.view(1, 4, 2, 2)
-    # sorted: 1 (.5), 0 (.25), 2 (0), 3 (-.5): pairs (1, 2) and (0, 3)
-    expected = ((2 - torch.tensor([1.0, -1, 1, -1])) ** 2).mean() / 2
-    expected += ((torch.tensor([1.0, -1, 1, 1]) + 3) ** 2).mean() / 2
-    assert feature_distillation(x).item() == pytest.approx(expected.item())
+    """Scores are means of F / |F|, here over 4 voxels: a channel whose large values are few is weak, however large."""
+    channels = [[3.0, 3.0, 3.0, -1.0], [-1.0, -1.0, -1.0, -1.0], [9.0, 1.0, 1.0, 1.0], [3.0, 3.0, 3.0, 0.0]]
+    x = torch.tensor(channels).view(1, 4, 2, 2)
+    # sorted: 3 (9/4 / 27^.5 = .43), 0 (8/4 / 28^.5 = .38), 2 (12/4 / 84^.5 = .33), 1 (-.5): pairs (3, 2) and (0, 1)
+    assert feature_distillation(x).item() == pytest.approx(((36 + 4 + 4 + 1) / 4 + (16 + 16 + 16) / 4) / 2)
+    assert stopped(x) == [0, 3]
+
+
+@SHAPES
+def test_neither_the_scale_of_a_channel_nor_that_of_an_image_changes_which_half_is_the_stronger(space):
+    ones = (1,) * len(space)
+    x = maps(3, 6, space) + torch.linspace(2.0, 0.5, 6, dtype=torch.float64).view(6, *ones)
+    scales = 10.0 ** maps(3, 6, ones, seed=3)
+    assert stopped(scales * x) == stopped(x) == [0, 1, 2]
+
+
+@SHAPES
+def test_features_that_are_one_constant_cost_nothing(space):
+    """Collapse is a minimum of both losses: nothing in them keeps features apart."""
+    first, last = torch.full((2, 6, *space), 0.3), torch.full((2, 4, *space), 0.3)
+    assert semantic_consistency(first, last, generator()).item() == 0.0
+    assert feature_distillation(first).item() == 0.0
 
 
 @SHAPES
@@ -84,15 +106,10 @@ def test_an_odd_channel_in_the_middle_is_left_out():
 
 
 def test_the_gradient_reaches_both_halves_unless_it_is_stopped():
-    x = torch.cat([torch.full((1, 2, 4, 4), 2.0), torch.full((1, 2, 4, 4), -1.0)], 1)
-    grads = []
-    for stop in (False, True):
-        leaf = x.clone().requires_grad_()
-        feature_distillation(leaf, stop_gradient=stop).backward()
-        grads.append(leaf.grad.abs().sum((0, 2, 3)))
-    assert (grads[0] > 0).all()
-    assert grads[1][:2].eq(0).all()
-    assert (grads[1][2:] > 0).all()
+    x = torch.cat([torch.full((1, 2, 4, 4), 2.0), torch.full((1, 2, 4, 4), -1.0)], 1).requires_grad_()
+    feature_distillation(x).backward()
+    assert (x.grad.abs().sum((0, 2, 3)) > 0).all()
+    assert stopped(x.detach()) == [0, 1]
 
 
 def test_gradients_are_right():

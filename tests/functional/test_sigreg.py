@@ -77,6 +77,27 @@ def test_small_embeddings_are_pushed_outward(directions, how, scale):
     assert outwardness(normal(1024, scale), directions, how) > 0.9
 
 
+@pytest.mark.parametrize("spread", [1e-3, 0.05])
+@pytest.mark.parametrize("offset", [0.0, 0.5, 1.0, 2.0, 5.0])
+def test_a_step_downhill_pushes_nearly_equal_embeddings_apart_wherever_they_lie(directions, offset, spread):
+    z = (offset + normal(1024, spread)).requires_grad_()
+    (gradient,) = torch.autograd.grad(sigreg(normalize_embeddings(z, "squash"), directions), z)
+    push = gradient.mean(0) - gradient
+    assert F.cosine_similarity(push.flatten(), (z - z.mean(0)).flatten(), dim=0) > 0.8
+    assert ((z - len(z) * gradient).std(0) > 1.05 * z.std(0)).all()
+
+
+@pytest.mark.parametrize(("offset", "cost"), [(0.0, 0.402), (1.0, 1.06), (5.0, 1.93)])
+def test_equal_embeddings_cost_more_off_the_origin_and_are_moved_without_being_parted(offset, cost):
+    directions = unit_directions(16, 4096, torch.Generator().manual_seed(0)).double()
+    z = torch.full((8, 16), offset, dtype=torch.float64, requires_grad=True)
+    value = sigreg(normalize_embeddings(z, "squash"), directions)
+    assert value.item() == pytest.approx(cost, abs=0.02)
+    (gradient,) = torch.autograd.grad(value, z)
+    torch.testing.assert_close(gradient, gradient[:1].expand_as(gradient))
+    assert (gradient.mean() > 0) == (offset > 0)
+
+
 @pytest.mark.parametrize("scale", [2.0, 10.0, 100.0])
 def test_squashed_embeddings_are_pulled_inward_however_far_out(directions, scale):
     assert outwardness(normal(1024, scale), directions, "squash") < -0.6

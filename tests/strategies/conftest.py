@@ -39,11 +39,21 @@ def joint_class_benchmark(tmp_path_factory):
 
 
 @pytest.fixture
-def network(domain_benchmark):
-    plan = domain_benchmark.train_stream[0].patches.sampler.plan
-    return build_network(
-        "unet", plan=plan, in_channels=1, classes=4, base_features=4, max_features=8, deep_supervision=False, seed=0
-    )
+def network_named(domain_benchmark):
+    """``name -> network`` for the tiny benchmark."""
+
+    def build(name):
+        plan = domain_benchmark.train_stream[0].patches.sampler.plan
+        return build_network(
+            name, plan=plan, in_channels=1, classes=4, base_features=4, max_features=8, deep_supervision=False, seed=0
+        )
+
+    return build
+
+
+@pytest.fixture
+def network(network_named):
+    return network_named("unet")
 
 
 @pytest.fixture

@@ -6,8 +6,12 @@ from avalanche.logging import BaseLogger
 from avalanche.training import Cumulative, Naive
 from avalanche.training.plugins import EvaluationPlugin, EWCPlugin, SupervisedPlugin
 
+from clbench.strategies import STRATEGIES
+from clbench.strategies.compose import build_plugins, options_of
 from clbench.strategies.ewc import EWC
-from clbench.strategies.segreg import SegReg
+
+LATENT = [(name, {}) for name, spec in STRATEGIES.items() if spec.family == "latent"]
+LOGGING = [(name, {"log": True}) for name in STRATEGIES if "log" in options_of(name, {})]
 
 
 def train_with(template, network, benchmark, *plugins, **fields):
@@ -50,8 +54,11 @@ def test_our_ewc_is_a_plugin_of_stock_naive(network, domain_benchmark):
     assert all(value.gt(0).any() for value in ewc.past.importances.values())
 
 
-def test_our_segreg_is_a_plugin_of_stock_naive(network, domain_benchmark):
-    train_with(Naive, network, domain_benchmark, SegReg(voxels=64, slices=16))
+@pytest.mark.parametrize(("name", "given"), [*LATENT, *LOGGING], ids=str)
+def test_our_latent_and_logging_strategies_are_plugins_of_stock_naive(network_named, domain_benchmark, name, given):
+    network = network_named(STRATEGIES[name].network or "unet")
+    (plugin,) = build_plugins({name: options_of(name, given)}, seed=0).values()
+    train_with(Naive, network, domain_benchmark, plugin)
     assert not any(module._forward_hooks for module in network.modules())
 
 

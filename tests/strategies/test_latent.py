@@ -1,4 +1,6 @@
-"""VICReg, dispersive and SelfReg as strategies: the terms they add, and that they leave no trace."""
+"""The latent regularizers as strategies: the terms they add on every network, and that they leave no trace."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,14 +9,15 @@ from clbench.errors import InputError
 from clbench.functional.dispersive import dispersive
 from clbench.functional.selfreg import feature_distillation, semantic_consistency
 from clbench.functional.vicreg import vicreg_terms
-from clbench.networks import build_network
+from clbench.networks import NETWORKS, build_network
 from clbench.networks.taps import tap
 from clbench.seeding import torch_generator
 from clbench.strategies.dispersive import Dispersive
+from clbench.strategies.segreg import SegReg
 from clbench.strategies.selfreg import SelfReg
 from clbench.strategies.vicreg import VICReg
 
-PLUGINS = pytest.mark.parametrize("plugin", [VICReg(), Dispersive(), SelfReg()], ids=lambda it: it.name)
+PLUGINS = pytest.mark.parametrize("plugin", [SegReg(), VICReg(), Dispersive(), SelfReg()], ids=lambda it: it.name)
 
 
 def test_vicreg_adds_both_terms_with_their_factors(step_of):
@@ -56,14 +59,11 @@ def test_consistency_alone_moves_nothing_after_the_level_before_the_last(network
 
 @PLUGINS
 @pytest.mark.parametrize("dims", [2, 3])
-def test_they_work_in_two_and_three_dimensions_under_autocast(plugin, dims):
-    class Grid:
-        patch_size, spacing_mm = (16,) * 3, (0.0,) * 3
-
-    Grid.dims = dims
+@pytest.mark.parametrize("name", NETWORKS)
+def test_they_work_on_every_network_in_two_and_three_dimensions_under_autocast(plugin, dims, name):
     network = build_network(
-        "unet",
-        plan=type("Cut", (Grid,), {"patch_size": (16,) * dims}),
+        name,
+        plan=SimpleNamespace(dims=dims, patch_size=(16,) * dims, spacing_mm=(0.0,) * 3),
         in_channels=1,
         classes=3,
         base_features=4,
@@ -77,14 +77,12 @@ def test_they_work_in_two_and_three_dimensions_under_autocast(plugin, dims):
     with torch.autocast("cpu", torch.bfloat16):
         network(torch.randn((2, 1, *(16,) * dims), generator=torch.Generator().manual_seed(0)))
 
-    class Strategy:
-        loss, loss_terms = torch.zeros(()), {}
-
-    plugin.before_backward(Strategy)
-    assert Strategy.loss.dtype == torch.float32
-    Strategy.loss.backward()
+    strategy = SimpleNamespace(loss=torch.zeros(()), loss_terms={})
+    plugin.before_backward(strategy)
+    assert strategy.loss.dtype == torch.float32
+    strategy.loss.backward()
     assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in network.parameters())
-    plugin.after_training_exp(Strategy)
+    plugin.after_training_exp(strategy)
 
 
 @PLUGINS
