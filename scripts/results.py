@@ -35,6 +35,10 @@ RESULTS = ROOT / "results"
 FIGURES, TABLES = RESULTS / "figures", RESULTS / "tables"
 STRATEGY_TABLES = ("acdc-groups", "acdc-classes")
 """Streams whose every strategy is run with seed 0, each with a table of its own."""
+MORE_METRICS = (
+    "These tables have the metrics that a page has room for; [all of them](protocol.md#continual-learning-metrics) "
+    "are in `results/tables/table.csv` and in the page that `clbench report results/runs` writes."
+)
 TOLERANCE = 0.03
 """What another machine's rounding may move a number of ``benchmarks/expected.csv`` by."""
 
@@ -73,7 +77,8 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
         published_data.behind(runs),
         "## Leaderboard",
         boards,
-        "## All metrics",
+        "## More metrics",
+        MORE_METRICS,
         tables["md"],
         results_text.how_made(runs),
         results_text.matrices(runs),
