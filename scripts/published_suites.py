@@ -54,10 +54,10 @@ def what_is_published(runs: Sequence[Run], folder: Path) -> str:
     """A section: how much of each suite is there, what is missing, and what else is there.
 
     Args:
-        runs: complete or not; complete ones count.
+        runs: that are published.
         folder: of the suites' files.
     """
-    there = {run.config_hash: run for run in runs if run.complete}
+    there = {run.config_hash: run for run in runs}
     suites = {file.name: wanted(file) for name in SUITES if (file := folder / f"{name}.toml").is_file()}
     lines = [line for name, planned in suites.items() for line in _of_suite(name, planned, set(there))]
     planned_hashes = {each for planned in suites.values() for run in planned for each in run.hashes}

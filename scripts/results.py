@@ -19,9 +19,11 @@ import published_data
 import published_suites
 import results_text
 
-from clbench.ranking import inconsistency, rank, told_the_task
+from clbench.ranking import inconsistency, told_the_task
 from clbench.report.expected import expected_text
 from clbench.report.figures.write import write_figures
+from clbench.report.groups import usable
+from clbench.report.leaderboard import leaderboard
 from clbench.report.leaderboard.files import FORMATS as LEADERBOARDS
 from clbench.report.load import LeftOut, find_runs
 from clbench.report.tables import table
@@ -33,6 +35,10 @@ RESULTS = ROOT / "results"
 FIGURES, TABLES = RESULTS / "figures", RESULTS / "tables"
 STRATEGY_TABLES = ("acdc-groups", "acdc-classes")
 """Streams whose every strategy is run with seed 0, each with a table of its own."""
+MORE_METRICS = (
+    "These tables have the metrics that a page has room for; [all of them](protocol.md#continual-learning-metrics) "
+    "are in `results/tables/table.csv` and in the page that `clbench report results/runs` writes."
+)
 TOLERANCE = 0.03
 """What another machine's rounding may move a number of ``benchmarks/expected.csv`` by."""
 
@@ -45,8 +51,13 @@ def spliced(page: str, marker: str, text: str) -> str:
 
 
 def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Path, str]]:
-    """Every derived file but the figures."""
-    ranked = rank(RESULTS / "runs")
+    """Every derived file but the figures.
+
+    Args:
+        runs: that may be published.
+        left_out: the others, which leaderboards and tables name.
+    """
+    ranked = leaderboard(runs, left_out, told_task=told_the_task())
     for kind, of in LEADERBOARDS.items():
         yield RESULTS / f"leaderboard.{kind}", of(ranked)
     tables = {kind: tabulated(runs, kind, left_out) for kind in ("md", "csv", "tex")}
@@ -54,8 +65,9 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
         yield TABLES / f"table.{kind}", text
     for stream in STRATEGY_TABLES:
         chosen = [run for run in runs if run.stream.key.partition("@")[0] == stream]
+        others = [item for item in left_out if item.name.partition("@")[0] == stream]
         for kind in tables:
-            yield TABLES / f"strategies-{stream}.{kind}", tabulated(chosen, kind)
+            yield TABLES / f"strategies-{stream}.{kind}", tabulated(chosen, kind, others)
     yield ROOT / "benchmarks" / "expected.csv", expected_text(runs, TOLERANCE)
     yield latent_page.PAGE, latent_page.page(RESULTS / "runs")
     page, readme = ROOT / "docs" / "results.md", ROOT / "README.md"
@@ -65,7 +77,8 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
         published_data.behind(runs),
         "## Leaderboard",
         boards,
-        "## All metrics",
+        "## More metrics",
+        MORE_METRICS,
         tables["md"],
         results_text.how_made(runs),
         results_text.matrices(runs),
@@ -75,17 +88,14 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
     yield FIGURES / "runs.csv", drawn_from(runs)
 
 
-def tabulated(runs: Sequence[Run], kind: str, left_out: Sequence[LeftOut] = ()) -> str:
+def tabulated(runs: Sequence[Run], kind: str, left_out: Sequence[LeftOut]) -> str:
     """What ``clbench table`` prints."""
-    text = table(runs, format=kind, left_out=left_out, told_task=told_the_task(), check=inconsistency)
-    return text.rstrip() + "\n"
+    return table(runs, format=kind, left_out=left_out, told_task=told_the_task()).rstrip() + "\n"
 
 
 def drawn_from(runs: Sequence[Run]) -> str:
     """The runs that the figures show, so that figures of other runs are found without drawing any."""
-    lines = [
-        f"{run.path.parent.name}/{run.path.name},{file_hash(run.path / 'summary.json')}" for run in runs if run.complete
-    ]
+    lines = [f"{run.path.parent.name}/{run.path.name},{file_hash(run.path / 'summary.json')}" for run in runs]
     return "\n".join(["run,sha256_of_summary", *lines]) + "\n"
 
 
@@ -103,9 +113,16 @@ def left_over(wanted: set[Path]) -> list[Path]:
     return sorted(path for path in there - wanted if path.suffix != ".pdf")
 
 
+def publishable() -> tuple[list[Run], list[LeftOut]]:
+    """The runs that the leaderboard takes, and the others: what it refuses stands nowhere else either."""
+    found, unread = find_runs(RESULTS / "runs")
+    runs, refused = usable(found, inconsistency)
+    return runs, [*unread, *refused]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write or check everything."""
-    runs, left_out = find_runs(RESULTS / "runs")
+    runs, left_out = publishable()
     made = dict(texts(runs, left_out))
     if "--no-figures" not in arguments:
         made |= dict(figures(runs))

@@ -21,8 +21,8 @@ README_FIGURE = "tasks"
 
 
 def matrices(runs: Sequence[Run]) -> str:
-    """R of every complete run."""
-    parts = [f"### {_title(run, runs)}\n\n{score_matrix(run)}" for run in runs if run.complete]
+    """R of every run."""
+    parts = [f"### {_title(run, runs)}\n\n{score_matrix(run)}" for run in runs]
     return "\n\n".join(["## Score matrices", *parts])
 
 
@@ -58,15 +58,14 @@ def _identity(run: Run) -> tuple[str, str, int]:
 
 
 def how_made(runs: Sequence[Run]) -> str:
-    """What each complete run was made with: without it, no seconds mean anything."""
+    """What each run was made with: without it, no seconds mean anything."""
     lines = ["| run | commit | device | train, s |", "| --- | --- | --- | ---: |"]
     for run in runs:
-        if run.complete:
-            git, seconds = run.provenance.get("git") or {}, costs([run])["train_seconds"]
-            changed = " (changed)" if git.get("dirty") else ""
-            told = (f"{run.path.parent.name}/{run.path.name}", f"{str(git.get('commit', '?'))[:12]}{changed}")
-            cells = (*told, device_of(run), "n/a" if seconds is None else f"{seconds:.0f}")
-            lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
+        git, seconds = run.provenance.get("git") or {}, costs([run])["train_seconds"]
+        changed = " (changed)" if git.get("dirty") else ""
+        told = (f"{run.path.parent.name}/{run.path.name}", f"{str(git.get('commit', '?'))[:12]}{changed}")
+        cells = (*told, device_of(run), "n/a" if seconds is None else f"{seconds:.0f}")
+        lines.append(f"| {' | '.join(map(escape_markdown, cells))} |")
     return "## How they were made\n\n" + "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from clbench.report.load import load_runs
 from clbench.verify import verify
-from synthetic_runs import config, finished
+from synthetic_runs import case_rows, config, finished, open_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURE_BYTES = 500_000
@@ -75,6 +75,7 @@ def repository(tmp_path, monkeypatch):
     monkeypatch.setattr(results.latent_page, "PAGE", tmp_path / "docs" / "latent.md")
     monkeypatch.setattr(results.results_text, "README_STREAM", "toy@1")
     add_run(tmp_path, "naive")
+    add_run_without_a_case(tmp_path, "outlier")
     return tmp_path
 
 
@@ -82,6 +83,14 @@ def add_run(repository, strategy):
     finished(
         repository / "results" / "runs", config(strategy), provenance={"python": "3.11", "device": "cpu, 2 threads"}
     )
+
+
+def add_run_without_a_case(repository, strategy):
+    """A run whose files are as they were when it ended, but whose rows are not those of the protocol."""
+    with open_folder(repository / "results" / "runs", config(strategy)) as folder:
+        folder.write_cases([row for row in case_rows() if row.case != "A/0"])
+        folder.write_cost({})
+        folder.finish()
 
 
 def complaints(capsys) -> list[str]:
@@ -109,6 +118,23 @@ def test_what_is_written_is_up_to_date_and_a_new_run_makes_it_stale(repository, 
     assert results.main([]) == 0
     assert results.main(["--check"]) == 0
     assert "0.750" in (repository / "README.md").read_text()
+
+
+def test_a_run_that_the_leaderboard_refuses_stands_nowhere_but_among_those_left_out(repository):
+    results.main([])
+    written = [
+        path for path in repository.rglob("*") if path.is_file() and repository / "results/runs" not in path.parents
+    ]
+    assert not [path for path in written if "outlier" in path.name]
+    lines = [
+        line
+        for path in written
+        for line in path.read_text("utf-8").replace("</li>", "\n").splitlines()
+        if "outlier" in line
+    ]
+    assert lines
+    assert not [line for line in lines if "scores after task 0 are missing" not in line]
+    assert "of no suite, 1 run: naive on toy@1 (seed 0)" in (repository / "docs/results.md").read_text("utf-8")
 
 
 def test_an_edited_a_missing_and_a_left_over_file_are_named(repository, capsys):

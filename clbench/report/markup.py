@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from clbench.errors import unknown
 from clbench.report.load import LeftOut
-from clbench.report.results import DECIMALS, ResultTable
+from clbench.report.results import DECIMALS, EVERY, ResultTable
 
 _TEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -25,6 +25,7 @@ NOTE = (
     "Mean over seeds ± sample standard deviation; a row of one seed has none, and says nothing of other seeds. "
     "Seconds are those of the machine that ran it; stored_mb is the most that was kept between two tasks."
 )
+ELSEWHERE = "Every other metric: clbench table --format csv."
 
 
 def render(tables: Sequence[ResultTable], left_out: Sequence[LeftOut], kind: str) -> str:
@@ -83,7 +84,7 @@ def _cells(table: ResultTable) -> list[list[str]]:
 def _markdown(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
     parts = [_markdown_table(table) for table in tables] or ["No complete run.\n"]
     if tables:
-        parts.append(f"{NOTE}\n")
+        parts.append(f"{NOTE} {ELSEWHERE}\n")
     if left_out:
         lines = [f"- {escape_markdown(item.name)}: {escape_markdown(item.reason)}" for item in left_out]
         parts.append("Left out:\n\n" + "\n".join(lines) + "\n")
@@ -106,7 +107,7 @@ def _markdown_table(table: ResultTable) -> str:
 
 
 def _tex(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
-    parts = ["% needs \\usepackage{booktabs}\n", *(_tex_table(table) for table in tables)]
+    parts = [f"% needs \\usepackage{{booktabs}}\n% {ELSEWHERE}\n", *(_tex_table(table) for table in tables)]
     if not tables:
         parts.append("% No complete run.\n")
     if left_out:
@@ -131,7 +132,7 @@ def _tex_table(table: ResultTable) -> str:
 
 
 def _csv(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
-    """One block for each table, each with its own head line and the table's identity in every line."""
+    """One block for each table, with all metrics, its own head line and the table's identity in every line."""
     blocks = [_csv_block(table) for table in tables]
     if left_out:
         lines = [[escape_csv(item.name), escape_csv(item.reason)] for item in left_out]
@@ -142,11 +143,11 @@ def _csv(tables: Sequence[ResultTable], left_out: Sequence[LeftOut]) -> str:
 def _csv_block(table: ResultTable) -> str:
     group = table.group
     head = ["stream", "fingerprint", "preset", "precision", "network", *group.differing, "strategy", "seeds"]
-    lines = [[*head, *(f"{key}_{part}" for key in table.columns for part in ("mean", "sd")), "marks"]]
+    lines = [[*head, *(f"{key}_{part}" for key in EVERY for part in ("mean", "sd")), "marks"]]
     of_table = [group.stream, group.fingerprint, *(str(group.settings.get(key, "")) for key in ("preset", "precision"))]
     for line in table.lines:
         texts = [*of_table, line.network, *group.differing.values(), line.strategy]
-        values = [value for key in table.columns for value in (line.values[key].mean, line.values[key].sd)]
+        values = [value for key in EVERY for value in (line.values[key].mean, line.values[key].sd)]
         numbers = ("" if value is None else f"{value:.6f}" for value in values)
         lines.append([*map(escape_csv, texts), str(line.seeds), *numbers, escape_csv(", ".join(line.marks))])
     return csv_text(lines)

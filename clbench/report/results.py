@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clbench.continual import METRIC_KEYS
 from clbench.report.groups import Group
 
 DECIMALS = {"seconds": 0, "stored_mb": 1, "parameters": 0}
 """Of columns that are no score; scores have three."""
+COST = tuple(DECIMALS)
+"""Time of training and evaluation, most bytes kept between two tasks, and the largest network's parameters."""
+EVERY = (*METRIC_KEYS, "drift", *COST)
+"""The columns of a table that has room for all of them, n/a or not: CSV, and the report's table of all metrics."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class ResultTable:
     Attributes:
         group: what its runs share.
         score: key of the metric that R is made of.
-        columns: the metrics shown.
+        columns: those of a page, which has room for some; ``EVERY`` names all that a line has a value of.
         lines: best ``final`` first.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from statistics import fmean, stdev
 
+from clbench.continual import METRIC_KEYS
 from clbench.errors import unknown
 from clbench.metrics import METRICS
 from clbench.report.costs import costs
@@ -12,14 +13,12 @@ from clbench.report.groups import Group, Row, groups, usable
 from clbench.report.load import LeftOut
 from clbench.report.marks import marks
 from clbench.report.markup import render
-from clbench.report.results import Line, ResultTable, Value
+from clbench.report.results import COST, Line, ResultTable, Value
 from clbench.runfolder import Run
 
 ALWAYS = ("final", "bwt", "learned", "fwt_upper", "forgetting")
 WITH_REFERENCE = ("fwt_single", "plasticity_naive", "rma", "intransigence", "gap_joint")
 """Metrics that need a run of ``single``, ``naive`` or ``joint``: columns only where there is one."""
-COST = ("seconds", "stored_mb", "parameters")
-"""Time of training and evaluation, most bytes kept between two tasks, and the largest network's parameters."""
 
 
 def table(
@@ -35,6 +34,7 @@ def table(
 
     Scores are computed from case rows. Only complete runs count whose small files are as they were when the run ended;
     metrics that need a run of ``single``, ``naive`` or ``joint`` use the one with the same seed in the same table.
+    ``md`` and ``tex`` show the metrics that a page has room for, ``csv`` all.
 
     Args:
         runs: complete or not.
@@ -73,7 +73,7 @@ def _rank(line: Line, sign: int) -> tuple[bool, float, str]:
 
 def _line(group: Group, row: Row, metric: str, told_task: Collection[str]) -> Line:
     metrics = [run.metrics("test", metric, **group.references(run, metric)) for run in row.runs]
-    values = {key: _value([found[key] for found in metrics]) for key in (*ALWAYS, *WITH_REFERENCE)}
+    values = {key: _value([found[key] for found in metrics]) for key in METRIC_KEYS}
     values["drift"] = _value([run.mean_drift() for run in row.runs])
     values["seconds"] = _value([_seconds(run) for run in row.runs])
     spent = costs(row.runs)

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from clbench.continual import CaseRow
+from clbench.continual import METRIC_KEYS, CaseRow
 from clbench.errors import InputError
 from clbench.report.groups import groups, usable
 from clbench.report.leaderboard import leaderboard
@@ -336,6 +336,19 @@ def test_csv_has_full_numbers_and_the_identity_in_every_line(tmp_path):
     assert lines[1]["bwt_mean"] == "-0.200000"
     assert lines[1]["bwt_sd"] == ""
     assert lines[1]["preset"] == "smoke"
+
+
+def test_csv_has_every_metric_and_pages_say_so(tmp_path):
+    runs = [finished(tmp_path), finished(tmp_path, config("ewc"), BETTER)]
+    (line, _) = csv.DictReader(io.StringIO(table(runs, "csv")))
+    wanted = runs[1].metrics("test", "dice", naive=runs[0].scores().scores)
+    told = {key: None if line[f"{key}_mean"] == "" else float(line[f"{key}_mean"]) for key in METRIC_KEYS}
+    assert told == {key: None if value is None else pytest.approx(value) for key, value in wanted.items()}
+    assert None not in [told[key] for key in ("average", "bwt_all", "bwt_plus", "plasticity_naive_relative")]
+    assert {line["rma_mean"], line["drift_mean"]} == {""}
+    assert "average" not in cells(table(runs))["ewc"]
+    for kind in ("md", "tex"):
+        assert "Every other metric: clbench table --format csv." in table(runs, kind)
 
 
 def test_csv_blocks_name_what_was_left_out(tmp_path):

@@ -7,11 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from clbench.report.figures.canvas import canvas, style
+from clbench.report.figures.legend import wrapped
 from clbench.report.figures.matrices import mean_matrix
 from clbench.report.groups import Row
 
 AFTER = {"sequential": "after training on", "single": "trained only on", "joint": ""}
 """What the rows of R are, by regime."""
+DARK = 0.48
+"""Scores up to here have colors on which white is read better than black."""
 
 
 def heatmap(row: Row, metric: str = "dice") -> Figure:
@@ -31,7 +34,7 @@ def heatmap(row: Row, metric: str = "dice") -> Figure:
                 if np.isnan(score):
                     ax.add_patch(Rectangle((x, y), 1, 1, fill=False, hatch="////", edgecolor="#cccccc", lw=0))
                     continue
-                ink = "k" if score > 0.6 else "w"
+                ink = "k" if score > DARK else "w"
                 ax.text(x + 0.5, y + 0.5, f"{score:.2f}", ha="center", va="center", size=6, color=ink)
                 if after == x + 1 and not joint:
                     ax.add_patch(Rectangle((x + 0.03, y + 0.04), 0.94, 0.92, fill=False, edgecolor="#D55E00", lw=1.2))
@@ -46,5 +49,5 @@ def heatmap(row: Row, metric: str = "dice") -> Figure:
         ax.set_xlabel("scored on")
         ax.set_ylabel(AFTER[row.runs[0].regime])
         seeds = f"mean of {len(row.runs)} seeds" if len(row.runs) > 1 else "one seed"
-        ax.set_title(f"{row.label}: Dice, {seeds}")
+        figure.suptitle(wrapped(f"{row.label}: Dice, {seeds}"), size=7)
     return figure

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from clbench.report.groups import Row
+import numpy as np
+
+from clbench.report.figures.matrices import mean_matrix
+from clbench.report.groups import Group, Row
 
 # Okabe and Ito 2008, without their yellow (too light on white) and black (for references).
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -30,6 +33,12 @@ class Look:
         size = 4.5 if self.marker in ("X", "P") else 3.0  # smaller crosses look like squares
         return {"color": self.color, "marker": self.marker, "linestyle": self.line, "markersize": size}
 
+    @property
+    def fine(self) -> dict[str, Any]:
+        """The same, thinner: for lines that cross and cover many others."""
+        size = 1.15 * self.plain["markersize"]  # their white edges make them smaller
+        return {**self.plain, "markersize": size, "linewidth": 0.8, "markeredgewidth": 0.25, "markeredgecolor": "w"}
+
 
 NAIVE = Look("#000000", "X", (0, (3, 1)))
 """What every strategy is compared with."""
@@ -48,6 +57,13 @@ def looks(rows: Sequence[Row]) -> dict[str, Look]:
             found[row.label] = Look(_COLORS[drawn % MOST], _MARKERS[(drawn + drawn // MOST) % MOST], "-")
             drawn += 1
     return found
+
+
+def best_first(group: Group) -> Group:
+    """The group with its rows by final Dice, so that the first of several figures has the rows that matter most."""
+    finals = {row.label: float(np.mean(mean_matrix(row)[-1])) for row in group.rows}
+    order = sorted(group.rows, key=lambda row: (np.isnan(finals[row.label]), -finals[row.label], row.label))
+    return replace(group, rows=tuple(order))
 
 
 def portions(rows: Sequence[Row]) -> list[list[Row]]:

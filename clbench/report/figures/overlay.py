@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clbench.report.figures.canvas import canvas, style
+from clbench.report.figures.legend import wrapped
 
 _COLORS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#CC79A7", "#D55E00")
 
@@ -43,7 +44,7 @@ def overlay(example: Example) -> Figure:
     low, high = np.percentile(example.image[:, :, at], [1, 99])
     aspect = example.spacing_mm[1] / example.spacing_mm[0]
     with style():
-        figure, axes = canvas(36, 1, 1 + len(masks))
+        figure, axes = canvas(38, 1, 1 + len(masks))
         for ax, (name, mask) in zip(axes, {"image": None, **masks}.items(), strict=True):
             ax.imshow(
                 np.rot90(example.image[:, :, at]), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), aspect=aspect
@@ -52,7 +53,7 @@ def overlay(example: Example) -> Figure:
                 _paint(ax, mask[:, :, at], example.labels, aspect)
             ax.set_title(name, size=6)
             ax.set_axis_off()
-        figure.suptitle(example.title, size=6)
+        figure.suptitle(wrapped(example.title, 72), size=6)
         handles = [
             axes[0].plot([], [], "s", color=_color(value), label=name)[0] for name, value in example.labels.items()
         ]

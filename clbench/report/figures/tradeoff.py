@@ -7,14 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from clbench.report.figures.canvas import canvas, style
+from clbench.report.figures.legend import legend, legend_mm
 from clbench.report.figures.looks import looks
 from clbench.report.groups import Group, Row
 from clbench.runfolder import Run
 
 LEAST_SPAN = 0.05
-SMALLEST, LARGEST = 14.0, 160.0  # marker areas in square points
+SMALLEST, LARGEST = 14.0, 160.0
+"""Marker areas in square points; the largest shrinks where rows are many."""
+ROOMY = 10
+"""Rows whose largest markers, and a dot for each of their seeds, leave one another room."""
 
 
 def tradeoff(group: Group) -> Figure:
@@ -23,29 +28,31 @@ def tradeoff(group: Group) -> Figure:
     placed = [(row, _average(row, "bwt"), _average(row, "final")) for row in group.rows]
     seconds = {row.label: _seconds(row) for row in group.rows}
     most = max((value for value in seconds.values() if value), default=1.0)
+    largest = LARGEST * min(1.0, ROOMY / len(placed))
+    labels = {row.label: f"{row.label} ({seconds[row.label] or 0:.0f} s)" for row in group.rows}
     with style():
-        figure, (ax,) = canvas(62 + 3.2 * -(-len(placed) // 2))
+        figure, (ax,) = canvas(62 + legend_mm([*labels.values()]))
         for row, bwt, final in placed:
             drawn = look[row.label]
             if bwt is None or final is None:
                 if final is not None:
                     ax.axhline(final, color=drawn.color, linestyle=drawn.line, linewidth=0.9, label=row.label)
                 continue
-            area = SMALLEST + (LARGEST - SMALLEST) * (seconds[row.label] or 0.0) / most
-            _spread(ax, row, drawn.color)
+            area = SMALLEST + (largest - SMALLEST) * (seconds[row.label] or 0.0) / most
+            if len(placed) <= ROOMY:
+                _spread(ax, row, drawn.color)
             ax.scatter(
                 [bwt], [final], s=area, color=drawn.color, marker=drawn.marker or "x", alpha=0.8, linewidth=0, zorder=3
             )
             named = {**drawn.plain, "linestyle": "", "marker": drawn.marker or "x"}
-            ax.plot([], [], label=f"{row.label} ({seconds[row.label] or 0:.0f} s)", **named)
+            ax.plot([], [], label=labels[row.label], **named)
         ax.margins(0.15)
         _widen(ax)
+        ax.xaxis.set_major_locator(MaxNLocator(6))
         ax.set_xlabel("bwt (0: nothing lost)")
         ax.set_ylabel("final Dice")
         ax.set_title("marker area: seconds of training and scoring", loc="left", size=6)
-        handles, labels = ax.get_legend_handles_labels()
-        columns = 2 if max(map(len, labels), default=0) < 30 else 1
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        legend(figure, ax)
     return figure
 
 

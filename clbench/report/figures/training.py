@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clbench.report.figures.canvas import canvas, style
+from clbench.report.figures.legend import wrapped
 from clbench.report.groups import Row
 from clbench.runfolder import TrainRow
 from clbench.runfolder.tables import read_train
@@ -27,7 +28,7 @@ def training_terms(row: Row) -> Figure:
     """One panel per added term, a line per seed; grey lines stand where a task began."""
     terms = added_terms(row)
     with style():
-        figure, axes = canvas(10 + 24 * len(terms), len(terms), 1, sharex=True)
+        figure, axes = canvas(14 + 24 * len(terms), len(terms), 1, sharex=True)
         for ax, term in zip(axes, terms, strict=True):
             courses = [(run.seed, *_course(_log(run.path / "train.csv"), term)) for run in row.runs]
             for seed, at, values in courses:
@@ -37,8 +38,10 @@ def training_terms(row: Row) -> Figure:
             every = np.concatenate([values for _, _, values in courses])
             if every.size and 0 < every.min() < every.max() / 100:
                 ax.set_yscale("log")
-            ax.set_title(f"{row.label}: logged as {term}")
+                ax.minorticks_off()
+            ax.set_title(term)
             ax.set_xlim(0, len(row.runs[0].stream.tasks))
+        figure.suptitle(wrapped(f"{row.label}: what it logs beside the loss"), size=7)
         axes[-1].set_xlabel("tasks trained")
         names = [task.name for task in row.runs[0].stream.tasks]
         axes[-1].set_xticks(np.arange(len(names)) + 0.5, names)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from clbench.continual import Floats, case_scores
 from clbench.report.figures.canvas import canvas, style
+from clbench.report.figures.legend import legend, legend_mm
 from clbench.report.figures.looks import looks
 from clbench.report.groups import Group, Row
 
@@ -22,7 +23,7 @@ def violins(group: Group, rows: Sequence[Row]) -> Figure:
     look = looks(group.rows)
     lines = -(-len(tasks) // 2)
     with style():
-        figure, axes = canvas(6 + 27 * lines + 3 * -(-len(rows) // 2), lines, 2, sharey=True)
+        figure, axes = canvas(6 + 27 * lines + legend_mm([f"1 {row.label}" for row in rows]), lines, 2, sharey=True)
         for index, (ax, task) in enumerate(zip(axes, tasks, strict=False)):
             for place, row in enumerate(rows):
                 scores, color = final_scores(row, index + 1), look[row.label].color
@@ -41,9 +42,7 @@ def violins(group: Group, rows: Sequence[Row]) -> Figure:
             ax.set_axis_off()
         axes[0].set_ylim(max(0.0, axes[0].get_ylim()[0]), 1.0)
         figure.supylabel("Dice after the last task", size=7)
-        handles, labels = axes[0].get_legend_handles_labels()
-        columns = 3 if max(map(len, labels), default=0) < 16 else 2
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        legend(figure, axes[0])
     return figure
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from clbench.report.figures.canvas import save
 from clbench.report.figures.curves import forgetting_curves, task_curves
 from clbench.report.figures.heatmap import heatmap
-from clbench.report.figures.looks import portions
+from clbench.report.figures.looks import best_first, portions
 from clbench.report.figures.tradeoff import tradeoff
 from clbench.report.figures.training import added_terms, training_terms
 from clbench.report.figures.violins import violins
@@ -56,13 +56,15 @@ def group_figures(group: Group) -> Iterator[tuple[str, Figure]]:
         yield f"matrix-{names[row.label]}", heatmap(row)
         if added_terms(row):
             yield f"terms-{names[row.label]}", training_terms(row)
-    for number, rows in enumerate(portions(group.rows), start=1):
-        number_text = f"-{number}" if len(portions(group.rows)) > 1 else ""
+    group = best_first(group)
+    parts = portions(group.rows)
+    for number, rows in enumerate(parts, start=1):
+        number_text = f"-{number}" if len(parts) > 1 else ""
         yield f"tasks{number_text}", task_curves(group, rows)
         yield f"cases{number_text}", violins(group, rows)
         if len(rows[0].runs[0].stream.tasks) > 1:
             yield f"forgetting{number_text}", forgetting_curves(group, rows)
-    if portions(group.rows):
+    if parts:
         yield "tradeoff", tradeoff(group)
 
 

@@ -11,7 +11,7 @@ from clbench.report.html.elements import Markup, element, scrollable
 from clbench.report.leaderboard.board import KEYS, Board, Entry
 from clbench.report.leaderboard.cells import HEAD, notes, rows
 from clbench.report.markup import NOTE
-from clbench.report.results import DECIMALS, Value
+from clbench.report.results import DECIMALS, EVERY, Value
 from clbench.report.tables import result_table
 
 UP_FIRST = {
@@ -49,13 +49,12 @@ def _values(entry: Entry) -> list[str | float | None]:
 
 
 def metrics_table(group: Group) -> Markup:
-    """Every metric that ``clbench table`` shows, behind a line to open."""
-    table = result_table(group)
-    head = ("strategy", "seeds", *table.columns)
+    """Every continual-learning metric, drift and costs, behind a line to open."""
+    head = ("strategy", "seeds", *EVERY)
     lines = []
-    for line in table.lines:
+    for line in result_table(group).lines:
         cells = [_cell("strategy", line.strategy, line.strategy), _cell("seeds", str(line.seeds), line.seeds)]
-        cells += [_number(key, line.values[key]) for key in table.columns]
+        cells += [_number(key, line.values[key]) for key in EVERY]
         lines.append(element("tr", *cells, data_strategy=line.strategy))
     shown = scrollable(_table(NOTE, head, "final", lines, "metrics"), f"All metrics of {group.stream}")
     return element("details", element("summary", "All metrics, mean and spread over seeds"), shown)

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from clbench.report.figures.canvas import picture
-from clbench.report.figures.curves import forgetting_curves, interval_note, task_curves
-from clbench.report.figures.looks import portions
+from clbench.report.figures.courses import interval_note
+from clbench.report.figures.curves import forgetting_curves, task_curves
+from clbench.report.figures.looks import best_first, portions
 from clbench.report.figures.matrices import mean_matrix
 from clbench.report.figures.tradeoff import tradeoff
 from clbench.report.figures.violins import violins
@@ -54,7 +55,7 @@ def _score(score: float, *, learned: bool) -> Markup:
 
 def curve_figures(group: Group) -> Markup:
     """Dice over the stream, forgetting, trade-off and spread of the cases, as pictures."""
-    drawn = []
+    drawn, group = [], best_first(group)
     for rows in portions(group.rows):
         labels = ", ".join(row.label for row in rows)
         bands = interval_note(rows)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib import rc_context
-from matplotlib.colors import to_rgb
+from matplotlib import colormaps, rc_context
+from matplotlib.colors import to_hex, to_rgb
 
-from clbench.report.figures import canvas, curves, looks, matrices, overlay, write
-from clbench.report.figures.curves import task_curves
-from clbench.report.figures.heatmap import heatmap
+from clbench.report.figures import canvas, courses, looks, matrices, overlay, write
+from clbench.report.figures.curves import forgetting_curves, task_curves
+from clbench.report.figures.heatmap import DARK, heatmap
 from clbench.report.figures.tradeoff import tradeoff
 from clbench.report.figures.violins import final_scores, violins
 from clbench.report.groups import Group, groups
@@ -67,12 +68,12 @@ def test_bands_of_one_seed_are_narrower_and_the_figure_says_so(tmp_path, group):
     wide = np.subtract(*band(row(group, "naive"), np.copy)[::-1])
     (single,) = groups([finished(tmp_path / "one", config("naive"))])
     assert np.subtract(*band(single.rows[0], np.copy)[::-1])[2, 0] < wide[2, 0]  # where the seeds differ
-    assert curves.interval_note(single.rows) == "bands: 95 % intervals over patients; one seed"
-    assert curves.interval_note(group.rows[:1]) == "bands: 95 % intervals over seeds and patients"
-    both = curves.interval_note([*group.rows[:1], *single.rows])
-    assert both == "bands: 95 % intervals over seeds and patients (rows of one seed: patients)"
-    figure = curves.task_curves(single, single.rows)
-    assert figure.get_suptitle() == curves.interval_note(single.rows)
+    assert courses.interval_note(single.rows) == "bands: 95 % intervals, over patients; one seed"
+    assert courses.interval_note(group.rows[:1]) == "bands: 95 % intervals, over seeds and patients"
+    both = courses.interval_note([*group.rows[:1], *single.rows])
+    assert both == "bands: 95 % intervals, over seeds and patients (rows of one seed: patients)"
+    figure = task_curves(single, single.rows)
+    assert figure.get_suptitle() == courses.interval_note(single.rows)
 
 
 def test_the_forgetting_drawn_is_that_of_the_tables(group):
@@ -104,6 +105,82 @@ def test_curves_draw_the_scores_of_trained_networks_and_references_as_levels(gro
     levels = {line.get_label(): line.get_ydata()[0] for line in second.lines if line.get_label() in ("joint", "single")}
     assert levels == pytest.approx({"joint": 0.9, "single": 0.9})
     assert (first.get_title(), second.get_title()) == ("1 A", "2 B")
+
+
+def of_two_seeds(out, strategies, **options) -> Group:
+    """Rows of two seeds that differ; those with options have one for each choice."""
+    runs = [
+        finished(out, config(name, seed, options={name: chosen}), scores=SHIFTED if seed else SCORES)
+        for name in strategies
+        for chosen in options.get(name, [{}])
+        for seed in (0, 1)
+    ]
+    (found,) = groups(runs)
+    return found
+
+
+@pytest.fixture(params=[1, 6])
+def crowd(request, tmp_path) -> Group:
+    """Few or many rows, the first two with long labels."""
+    choices = [{"weight": weight, "temperature": 2 * weight, "memory": "balanced"} for weight in (0.5, 1.5)]
+    return of_two_seeds(tmp_path, [f"s{number}" for number in range(request.param)], s0=choices)
+
+
+def whiskers(ax):
+    """Vertical lines behind the last of two stages: place and ends."""
+    found = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 2 and min(line.get_xdata()) > 2]
+    return {float(ends[0, 0]): (float(ends[0, 1]), float(ends[1, 1])) for ends in found}
+
+
+def test_few_rows_have_bands_and_many_have_whiskers_side_by_side(crowd):
+    rows = len(crowd.rows)
+    for figure in (task_curves(crowd, crowd.rows), forgetting_curves(crowd, crowd.rows)):
+        for ax in figure.axes:
+            shown = (len(ax.collections), len(whiskers(ax)))
+            assert shown == ((rows, 0) if rows <= courses.MOST_BANDS else (0, rows))
+        note = "bands" if rows <= courses.MOST_BANDS else "at the right: 95 % intervals after the last task"
+        assert figure.get_suptitle().startswith(note)
+
+
+def test_whiskers_are_the_intervals_after_the_last_task_as_far_as_dice_goes(tmp_path):
+    four = of_two_seeds(tmp_path, "abcd")
+    (ax, *_) = task_curves(four, four.rows).axes
+    low, high = band(four.rows[0], np.copy)
+    assert list(whiskers(ax).values()) == [pytest.approx((max(low[2, 0], 0), min(high[2, 0], 1)))] * 4
+
+
+def test_nothing_that_is_drawn_is_cut_off_by_the_axes(crowd):
+    for figure in (task_curves(crowd, crowd.rows), forgetting_curves(crowd, crowd.rows)):
+        for ax in figure.axes:
+            (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+            assert left < ax.dataLim.x0 <= ax.dataLim.x1 < right
+            assert low < ax.dataLim.y0 <= ax.dataLim.y1 < high
+
+
+def test_nothing_leaves_the_figure_however_long_the_labels_are(crowd):
+    for name, figure in write.group_figures(crowd):
+        figure.draw_without_rendering()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) >= -0.01, name
+
+
+def test_the_first_of_several_figures_has_the_rows_with_the_best_final(tmp_path):
+    places = [(number * 7) % 13 for number in range(13)]
+    runs = [finished(tmp_path, config("joint")), finished(tmp_path, config("naive"))]
+    runs += [finished(tmp_path, config(f"s{at:02}"), scores=(*SCORES[:2], (0.05 * at, 0.9))) for at in places]
+    (found,) = groups(runs)
+    first, second, third = looks.portions(looks.best_first(found).rows)
+    assert [row.label for row in first] == ["naive", "s12", "s11", "s10", "s09", "s08", "s07"]
+    assert [row.label for row in second] == ["naive", "s06", "s05", "s04", "s03", "s02", "s01"]
+    assert [row.label for row in third] == ["naive", "s00"]
+    assert {row.label for row in looks.best_first(found).rows} == {row.label for row in found.rows}
+
+
+@pytest.mark.parametrize("score", np.linspace(0, 1, 21))
+def test_the_numbers_of_a_heat_map_are_read_on_every_color(score):
+    cell = luminance(to_hex(colormaps["cividis"](score)))
+    contrast = (cell + 0.05) / 0.05 if score > DARK else 1.05 / (cell + 0.05)
+    assert contrast > 4.5
 
 
 def test_the_trade_off_puts_each_row_at_its_metrics(group):
@@ -255,6 +332,13 @@ def test_the_slice_with_the_largest_truth_is_shown():
     assert [ax.get_title() for ax in figure.axes] == ["image", "truth", "at the end"]
     shown = figure.axes[1].images[1].get_array()
     assert (shown[..., 3] > 0).sum() == 12
+
+
+def test_a_long_title_stays_within_the_figure():
+    titled = replace(example(np.ones((6, 5, 4), np.uint8)), title="replay+segreg (replay.size=0.25), patient " * 4)
+    figure = overlay.overlay(titled)
+    figure.draw_without_rendering()
+    assert figure.get_tightbbox().x0 >= -0.01
 
 
 def test_a_case_without_any_foreground_can_be_shown():

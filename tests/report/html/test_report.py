@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from browser import CHROMIUM, DRIVER, Browser
+from clbench.continual import METRIC_KEYS
 from clbench.report.groups import groups
 from clbench.report.html.elements import Markup, element
 from clbench.report.html.evidence import command
@@ -84,6 +85,12 @@ def test_the_page_ranks_as_the_leaderboard_does_with_the_same_intervals(runs, re
             assert cell in read.texts
         assert set(notes([board])) <= set(read.texts)
     assert ONE_SEED_NOTE in read.texts
+
+
+def test_the_table_of_all_metrics_has_all_of_them(page):
+    (shown,) = (part for part in page.split("<details>") if "All metrics" in part and "toy@1" in part)
+    heads = re.findall(r'<button type="button">([^<]*)</button>', shown)
+    assert heads == ["strategy", "seeds", *METRIC_KEYS, "drift", "seconds", "stored_mb", "parameters"]
 
 
 def test_each_comparison_says_how_many_test_patients_and_cases_it_is_of(page):
