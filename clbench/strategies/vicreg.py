@@ -34,15 +34,15 @@ class VICReg(LatentRegularizer):
     Source: Bardes et al. 2022, arXiv 2105.04906, equations 1, 3 and 6.
     Differs from the source in: voxels of one batch instead of images; no invariance term, since there is one view; no
         expander network.
-    Defaults: 25 and 1 are the paper's. ``weight`` was not tuned, and keeps the term small: in the published run on
-        ``acdc-groups`` it is 0.3 % of the loss at the first step and, mean over a task, 0.6 to 2.6 %.
+    Defaults: 25 and 1 are the paper's. ``weight`` had the best final Dice of a sweep over 0.01, 0.1 and 1 on validation
+        cases of hippocampus-shifts: 0.321, against 0.313 of ``naive``, too small a difference to tell from one seed.
     Memory: none, no extra weights.
     Time: a few percent of a step.
     """
 
     def __init__(
         self,
-        weight: Annotated[float, Field(ge=0)] = 0.01,
+        weight: Annotated[float, Field(ge=0)] = 0.1,
         taps: str = "last_linear",
         voxels: Annotated[int, Field(ge=2)] = 1024,
         variance: Annotated[float, Field(ge=0)] = 25.0,
