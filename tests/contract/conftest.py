@@ -5,6 +5,12 @@ import pytest
 from toy import write_class_stream, write_domain_stream
 
 
+def first_tasks(card, count):
+    """The text of a card with its first tasks alone."""
+    head, *tasks = card.read_text().split("[[tasks]]")
+    return "[[tasks]]".join([head, *tasks[:count]])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
@@ -26,8 +32,18 @@ def class_card(tmp_path_factory):
 @pytest.fixture(scope="session")
 def first_card(domain_card):
     """The first task of the domain stream alone, with the same data, splits and seeds."""
-    text = domain_card.read_text()
-    second = text.index("[[tasks]]", text.index("[[tasks]]") + 1)
     card = domain_card.with_name("first.toml")
-    card.write_text(text[:second])
+    card.write_text(first_tasks(domain_card, 1))
+    return card
+
+
+@pytest.fixture(scope="session")
+def volume_card(domain_card):
+    """The first two tasks of the domain stream as volumes, for 3-D networks."""
+    text = first_tasks(domain_card, 2)
+    for plane, volume in (("dims = 2", "dims = 3"), ("patch_size = [16, 16]", "patch_size = [16, 16, 8]")):
+        assert plane in text
+        text = text.replace(plane, volume)
+    card = domain_card.with_name("volumes.toml")
+    card.write_text(text)
     return card

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas
 import pytest
 from safetensors.torch import load_file
 
@@ -13,6 +14,7 @@ from clbench.strategies.compose import options_of
 from toy import toy_config
 
 PENALTIES = [name for name, spec in STRATEGIES.items() if spec.penalty]
+LATENT = [name for name, spec in STRATEGIES.items() if spec.family == "latent"]
 HUGE = 1e9
 
 
@@ -54,14 +56,14 @@ def final_weights(folder, prefix="network/"):
 
 
 @pytest.fixture(scope="session")
-def run_once(domain_card, class_card, first_card, tmp_path_factory):
+def run_once(domain_card, class_card, first_card, volume_card, tmp_path_factory):
     """Runs on the toy streams, each made once per session."""
     made = {}
 
     def run(strategy, *settings, kind="domain", **fields):
         key = (strategy, settings, kind, json.dumps(fields, sort_keys=True))
         if key not in made:
-            card = {"domain": domain_card, "class": class_card, "first": first_card}[kind]
+            card = {"domain": domain_card, "class": class_card, "first": first_card, "volume": volume_card}[kind]
             made[key] = run_config(toy_config(card, tmp_path_factory.mktemp("runs"), strategy, settings, **fields))
         return made[key]
 
@@ -77,6 +79,23 @@ def test_trains_and_scores_every_task(run_once, name, kind):
     expected = {"joint": [-1], "single": []}.get(STRATEGIES[name].regime, [1, 2, 3])
     for row in expected:
         assert (scores[row, : row % 4 if kind == "class" and row > 0 else 3] >= 0).all()
+
+
+def logged(folder):
+    """Column of ``train.csv`` -> its values."""
+    return pandas.read_csv(folder / "train.csv")
+
+
+@pytest.mark.parametrize("name", LATENT)
+def test_latent_strategies_train_on_volumes_and_score_them(run_once, name):
+    """What feature maps are pooled, drawn and aligned along is not the same in 3-D."""
+    folder = run_once(name, kind="volume")
+    (run,) = load_runs(folder)
+    assert run.complete
+    assert (run.scores().scores[1:] >= 0).all()
+    terms = logged(folder).filter(regex=f"^{name}(\\.|$)")
+    assert len(terms) == 2 * 4
+    assert (terms != 0).all(axis=None)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -221,6 +240,12 @@ BESIDE = {
 REMEMBERED = {("gss", "compare")}
 # Options that act only where masks do not show all classes.
 CLASS_ONLY = {"background", "plop.samples"}
+
+
+@pytest.mark.parametrize("name", ["l2gnet"])
+def test_how_many_codes_are_in_use_is_written_down(run_once, name):
+    in_use = logged(run_once(name))[f"{name}.perplexity"]
+    assert in_use.between(1, 64).all()
 
 
 # Options that only write more into train.csv, and what.
