@@ -49,6 +49,7 @@ LAYERS: dict[str, set[str]] = {
     "evaluate": {*DATA, "continual", "networks", "metrics", "runfolder"},
     "probe": {*DATA, "drift", "evaluate", "functional", "networks"},
     "report": {"errors", "continual", "metrics", "runfolder"},
+    "recording": {"data", "naming", "runfolder", "streams"},
     "rawdata": {"data", "errors", "naming", "runfolder", "streams"},
     "pictures": {"errors", "rawdata", "report", "runfolder"},
     "verify": {
@@ -69,9 +70,12 @@ LAYERS: dict[str, set[str]] = {
     "resuming": {"errors", "networks", "runfolder", "strategies"},
     "failure": {"errors", "strategies"},
     "bookkeeping": {*PARTS, "failure", "resuming"},
-    "experiment": {*PARTS, "assembly", "bookkeeping", "failure", "provenance"},
+    "experiment": {*PARTS, "assembly", "bookkeeping", "failure", "provenance", "recording"},
     "stopping": set(),
-    "suite": {*DATA, "assembly", "config", "device", "naming", "progress", "runfolder", "stopping", "strategies"},
+    "suite": {
+        *{*DATA, "assembly", "config", "device", "naming", "progress", "recording", "runfolder", "stopping"},
+        "strategies",
+    },
     "__main__": {"cli", "stopping"},
     "api": {"config", "experiment", "reporter"},
     "progress": {"errors", "reporter"},
