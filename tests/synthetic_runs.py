@@ -97,19 +97,30 @@ def finished(
     drift: list[DriftRow] | None = None,
     **more: Any,
 ) -> Run:
-    """A complete run folder, read back."""
+    """A complete run folder with a prediction, read back."""
+    resolved = resolved or config()
+    only = {0, 2} if resolved["strategy"] == "joint" else None
+    rows = case_rows(scores, only)
+    if resolved.get("numbers", 1) > 1:
+        rows = with_distances(rows)
+        learns = resolved["strategy"] not in ("joint", "single")
+        drift = drift if drift is not None else drift_of(0.3) if learns else []
     with open_folder(out, resolved, **more) as folder:
-        only = {0, 2} if (resolved or {}).get("strategy") == "joint" else None
-        rows = case_rows(scores, only)
-        folder.write_cases(with_distances(rows) if (resolved or {}).get("numbers", 1) > 1 else rows)
-        if drift is not None:
-            folder.write_drift(drift)
-        folder.append_train([TrainRow(1, 1, {"loss": 1.5}, 0.01, 0.1)])
-        folder.write_cost(
-            {"stages": [{"stage": "train", "task": 1, "seconds": 2.0}, {"stage": "evaluate", "seconds": 3.0}]}
-        )
         labels = np.zeros((4, 5, 3), np.uint8)
         labels[1:3, 1:3, 1] = 1
         folder.write_prediction(2, "A/0", labels, np.diag([1.0, 2.0, 3.0, 1.0]))
-        folder.finish()
+        return completed(folder, rows, drift)
+
+
+COST = {"stages": [{"stage": "train", "task": 1, "seconds": 2.0}, {"stage": "evaluate", "seconds": 3.0}]}
+
+
+def completed(folder: RunFolder, rows: list[CaseRow], drift: list[DriftRow] | None = None, cost: Any = COST) -> Run:
+    """An open folder with every file that a complete run must have, read back."""
+    folder.write_cases(rows)
+    folder.append_train([TrainRow(1, 1, {"loss": 1.5}, 0.01, 0.1)])
+    folder.write_cost(cost)
+    if drift is not None:
+        folder.write_drift(drift)
+    folder.finish()
     return read_run(folder.path)

@@ -14,12 +14,13 @@ import torch
 from clbench import verify as verify_module
 from clbench.continual import CaseRow
 from clbench.errors import InputError
+from clbench.ranking import rank
 from clbench.runfolder import StreamRecord, TaskRecord, TrainRow, read_run
 from clbench.runfolder.files import write_json
 from clbench.runfolder.summary import hash_files, summarize
 from clbench.runfolder.tables import case_text
 from clbench.verify import check, verify
-from synthetic_runs import TASKS, case_rows, config, drift_of, finished, open_folder
+from synthetic_runs import TASKS, case_rows, completed, config, drift_of, finished, open_folder
 
 FILES = (
     "run.json",
@@ -101,6 +102,85 @@ def test_every_file_of_a_whole_folder_is_found_deleted_cut_short_or_edited(tmp_p
         assert verify(run.path) == []
 
 
+def test_no_run_is_ranked_with_a_file_deleted_cut_short_or_edited(tmp_path):
+    run = whole(tmp_path)
+    for path in sorted(path for path in run.path.rglob("*") if path.is_file()):
+        original = path.read_bytes()
+        for changed in (original[:-1], bytes([original[0] ^ 1]) + original[1:], original + b"\n", None):
+            path.unlink()
+            if changed is not None:
+                path.write_bytes(changed)
+            assert not ranked(tmp_path), path.name
+            path.write_bytes(original)
+    assert ranked(tmp_path)
+
+
+def ranked(out: Path) -> bool:
+    """Whether a leaderboard shows the folder's only run, which it otherwise names as left out."""
+    board = rank(out)
+    assert bool(board.boards) != bool(board.left_out)
+    return bool(board.boards)
+
+
+def without_hashes(run: Path) -> None:
+    """Nothing in the list of hashes, and better scores."""
+    summary = json.loads((run / "summary.json").read_text())
+    write_json(run / "summary.json", {**summary, "hashes": {}})
+    (run / "cases.csv").write_text((run / "cases.csv").read_text().replace("0.550000", "0.950000"))
+
+
+def short_hashes(run: Path) -> None:
+    """A cost that says nothing, and no hash of it."""
+    summary = json.loads((run / "summary.json").read_text())
+    del summary["hashes"]["cost.json"]
+    write_json(run / "summary.json", summary)
+    (run / "cost.json").write_text("{}")
+
+
+def link(run: Path) -> None:
+    (run / "cases.csv").rename(run.parent / "cases.csv")
+    (run / "cases.csv").symlink_to(run.parent / "cases.csv")
+
+
+DAMAGES = {
+    "no hashes": without_hashes,
+    "short hashes": short_hashes,
+    "an added file": lambda run: (run / "notes.txt").write_text("better than it looks"),
+    "a damaged checkpoint": lambda run: next(run.rglob("*.safetensors")).write_bytes(b""),
+    "one of two predictions": lambda run: next(run.rglob("*.nii.gz")).unlink(),
+    "a link": link,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_verify_finds_is_not_ranked(tmp_path, damage):
+    run = whole(tmp_path)
+    damage(run.path)
+    assert verify(run.path)
+    assert not ranked(tmp_path)
+
+
+def test_whole_folders_of_large_files_may_be_left_out(tmp_path):
+    run = whole(tmp_path)
+    shutil.rmtree(run.path / "predictions")
+    shutil.rmtree(run.path / "checkpoints")
+    assert verify(run.path) == []
+    assert ranked(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "train.csv", "cost.json", "drift.csv"])
+def test_a_file_that_was_taken_out_with_its_hash_is_found(tmp_path, name):
+    run = finished(tmp_path, config(numbers=2))
+    (run.path / name).unlink()
+    seal(run.path)
+    assert f"{name}: missing" in found(run.path)
+    assert not ranked(tmp_path)
+
+
+def test_runs_from_before_drift_was_measured_need_none(tmp_path):
+    assert verify(finished(tmp_path, config(numbers=1)).path) == []
+
+
 def whole(out: Path):
     """A run folder with a file of every kind; two predictions and checkpoint files, so that none is a folder's last."""
     with open_folder(out, config("ewc")) as folder:
@@ -136,8 +216,7 @@ def test_what_went_unchecked_is_said(run, tmp_path):
     shutil.rmtree(whole(tmp_path / "more").path / "checkpoints")
     assert "checkpoints: they are not in this copy of the folder" in check(whole_path(tmp_path / "more")).unchecked
     with open_folder(tmp_path / "other", config("ewc")) as folder:
-        folder.write_cases(case_rows())
-        folder.finish()
+        completed(folder, case_rows())
     assert check(folder.path).unchecked == ("scores against the raw masks: the run kept no predictions",)
 
 
@@ -283,8 +362,7 @@ def test_a_class_stream_needs_scores_of_the_labels_taught(tmp_path, strategy):
         for split, case in (("val", "c1"), ("test", "c0"))
     ]
     with open_folder(tmp_path, config(strategy), stream=record) as folder:
-        folder.write_cases(rows)
-        folder.finish()
+        completed(folder, rows)
     assert verify(folder.path) == []
 
 

@@ -120,7 +120,7 @@ def _fault(run: Run) -> str:
     """Why no number of a run may be shown; empty when they may."""
     if not run.complete:
         return "not complete; run its command again to go on"
-    if changed := run.changed_files(everything=False):
+    if changed := run.changed_files():
         what = ", ".join(f"{name} {how}" for name, how in changed.items())
         return f"not as it was when it ended: {what}"
     try:

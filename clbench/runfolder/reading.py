@@ -102,10 +102,15 @@ class Run:
         mean: float | None = found["taps"].get(tap) if tap else found["mean"]
         return mean
 
-    def changed_files(self, *, everything: bool) -> dict[str, str]:
+    @property
+    def numbers(self) -> int:
+        """The ``numbers`` of the configuration, which say what files and rows the run must have."""
+        return int(self.config_resolved.get("numbers", 1))
+
+    def changed_files(self) -> dict[str, str]:
         """Files of a complete run that are not as its summary says; see ``summary.changed_files``."""
         hashes = {} if self.summary is None else self.summary["hashes"]
-        return summary.changed_files(self.path, hashes, everything=everything)
+        return summary.changed_files(self.path, hashes, summary.required_files(self.numbers))
 
     def summary_fault(self) -> str:
         """How the summary of a complete run differs, byte for byte, from what the rows come to; empty when it does not.
@@ -136,6 +141,10 @@ def read_run(path: Path) -> Run:
         InputError: not a run folder, damaged, or written by a newer clbench.
     """
     source = path / "run.json"
+    if not source.exists():
+        raise InputError(
+            f"{source} is missing, and nothing else says what run this is; restore it, or remove the folder"
+        )
     content = _checked(files.read_json(source), source, SCHEMA_VERSION)
     try:
         stream = StreamRecord.from_json(content["stream"], source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from clbench.report.load import LeftOut, find_runs, load_runs
 from clbench.report.markup import escape_csv, escape_markdown, escape_tex
 from clbench.report.tables import table
 from clbench.runfolder import StreamRecord, TaskRecord
-from synthetic_runs import SCORES, case_rows, config, drift_of, finished, open_folder, stream_record
+from command_line import clbench
+from synthetic_runs import SCORES, case_rows, completed, config, drift_of, finished, open_folder, stream_record
 
 BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
 SINGLE = ((0.1, 0.2), (0.85, 0.25), (0.3, 0.95))
@@ -73,10 +75,8 @@ def test_a_run_that_does_not_say_its_processor_threads_has_no_such_mark(tmp_path
 def test_cost_and_marks_of_a_row_are_shown(tmp_path):
     finished(tmp_path)
     with open_folder(tmp_path, config("replay")) as folder:
-        folder.write_cases(case_rows(BETTER))
         stage = {"stage": "train", "seconds": 9, "stored_bytes": {"replay": 3e6}, "replayed_fraction": 0.5}
-        folder.write_cost({"stages": [{**stage, "parameters": 7}]})
-        folder.finish()
+        completed(folder, case_rows(BETTER), cost={"stages": [{**stage, "parameters": 7}]})
     found = cells(table(load_runs(tmp_path), told_task={"naive"}))
     shown = ("seconds", "stored_mb", "parameters", "marks")
     assert [found["replay"][name] for name in shown] == ["9", "3.0", "7", "replays images"]
@@ -222,9 +222,7 @@ def two_frames(rows):
 )
 def test_titles_say_how_many_test_patients_and_cases_are_behind_a_table(rows, told, tmp_path):
     with open_folder(tmp_path) as folder:
-        folder.write_cases(rows)
-        folder.write_cost({})
-        folder.finish()
+        completed(folder, rows, cost={})
     for kind in ("md", "tex"):
         assert f"data ffffffff, {told}" in table(load_runs(tmp_path), kind)
     (board,) = leaderboard(*find_runs(tmp_path)).boards
@@ -236,9 +234,7 @@ def test_a_class_incremental_stream_counts_a_case_once_for_all_its_tasks(tmp_pat
     record = StreamRecord("toy@1", "class", {"organ": 1}, "f" * 64, tasks)
     rows = [CaseRow(2, on, "test", case, "p", "organ", "dice", 0.5) for on in (1, 2) for case in ("a", "b")]
     with open_folder(tmp_path, stream=record) as folder:
-        folder.write_cases(rows)
-        folder.write_cost({})
-        folder.finish()
+        completed(folder, rows, cost={})
     assert "1 test patient, 2 cases" in table(load_runs(tmp_path))
 
 
@@ -269,8 +265,7 @@ def test_a_run_that_was_changed_afterwards_is_left_out_and_named(tmp_path, name)
 
 def test_a_run_published_without_its_large_files_counts(tmp_path):
     run = finished(tmp_path)
-    for path in (run.path / "predictions").rglob("*.nii.gz"):
-        path.unlink()
+    shutil.rmtree(run.path / "predictions")
     assert usable(load_runs(tmp_path)) == ([run], [])
 
 
@@ -307,6 +302,24 @@ def test_damaged_folders_are_told_or_raised(tmp_path):
     assert [run.strategy for run in runs] == ["naive"]
     assert str(tmp_path) not in table(runs, "md", left_out)
     assert f"- toy@1/{damaged.name}: run.json is damaged" in table(runs, "md", left_out)
+
+
+@pytest.mark.parametrize("gone", [("run.json",), ("run.json", "cases.csv"), ("run.json", "summary.json")])
+def test_a_folder_that_lost_its_run_json_is_left_out_and_named(tmp_path, gone):
+    finished(tmp_path)
+    lost = finished(tmp_path, config("ewc")).path
+    for name in gone:
+        (lost / name).unlink()
+    runs, left_out = find_runs(tmp_path)
+    assert [run.strategy for run in runs] == ["naive"]
+    text = table(runs, "md", left_out)
+    assert f"- toy@1/{lost.name}: run.json is missing, and nothing else says what run this is" in text
+    assert str(tmp_path) not in text
+    with pytest.raises(InputError, match=r"run\.json is missing"):
+        load_runs(tmp_path)
+    answer = clbench("verify", tmp_path)
+    assert (answer.code, answer.out.count("verified  "), answer.out.count("differs  ")) == (1, 1, 1)
+    assert "run.json is missing" in answer.out
 
 
 def test_a_run_reached_by_two_paths_is_read_once(tmp_path):
