@@ -11,7 +11,8 @@ from clbench.rawdata import RawData, raw_data
 from clbench.report.figures.canvas import picture, save
 from clbench.report.figures.overlay import Example, overlay
 from clbench.report.figures.write import folder_name
-from clbench.report.groups import Group, groups, usable
+from clbench.report.groups import Group, groups
+from clbench.report.usable import usable
 from clbench.report.worst import WorstCase, worst_cases
 from clbench.runfolder import Run
 from clbench.runfolder.reading import prediction_path, read_prediction

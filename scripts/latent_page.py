@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.groups import Group, Row, groups
 from clbench.report.leaderboard.cells import ONE_SEED_NOTE, estimate_text
 from clbench.report.load import find_runs
 from clbench.report.results import scored_on
 from clbench.report.stats.paired import Comparison, holm
 from clbench.report.stats.suites import compare_with, table_statistics
 from clbench.report.threads import threads_of
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 ROOT = Path(__file__).resolve().parents[1]

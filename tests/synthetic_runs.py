@@ -55,13 +55,13 @@ def open_folder(out: Path, resolved: dict[str, Any] | None = None, **more: Any) 
     return RunFolder.create_or_resume(out, **{**defaults, **more})
 
 
-def case_rows(scores: Any = SCORES, only_after: set[int] | None = None) -> list[CaseRow]:
-    """Rows whose means are ``scores``: the two test cases of a task lie .05 to either side."""
+def case_rows(scores: Any = SCORES, only_after: set[int] | None = None, seed: int = 0) -> list[CaseRow]:
+    """Rows whose means are ``scores``: the two test cases of a task lie .05 to either side; seeds differ in ``val``."""
     rows = []
     for after, row in enumerate(scores):
         for on, (name, score) in enumerate(zip(TASKS, row, strict=True), start=1):
             if only_after is None or after in only_after:
-                places = (("test", 0, -0.05), ("test", 1, 0.05), ("val", 2, 0.0))
+                places = (("test", 0, -0.05), ("test", 1, 0.05), ("val", 2, 0.001 * seed))
                 rows += [
                     CaseRow(after, on, split, f"{name}/{n}", f"{name}/{n}", "organ", "dice", round(score + shift, 6))
                     for split, n, shift in places
@@ -100,7 +100,7 @@ def finished(
     """A complete run folder with a prediction, read back."""
     resolved = resolved or config()
     only = {0, 2} if resolved["strategy"] == "joint" else None
-    rows = case_rows(scores, only)
+    rows = case_rows(scores, only, resolved["seed"])
     if resolved.get("numbers", 1) > 1:
         rows = with_distances(rows)
         learns = resolved["strategy"] not in ("joint", "single")

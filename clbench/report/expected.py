@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import fmean
 
 from clbench.errors import InputError
-from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.groups import Group, Row, groups
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 METRICS = ("final", "bwt", "learned", "forgetting")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from clbench.continual import Floats
-from clbench.report.load import LeftOut
 from clbench.runfolder import Run
 
 OF_THE_ROW = ("strategy", "options", "network", "seed")
@@ -93,41 +92,6 @@ def references_of(scores: Mapping[str, Floats]) -> dict[str, Floats | None]:
         "naive": scores.get("naive"),
         "joint": scores["joint"][..., -1, :] if "joint" in scores else None,
     }
-
-
-def usable(runs: Iterable[Run], check: Callable[[Run], str] = lambda run: "") -> tuple[list[Run], list[LeftOut]]:
-    """Complete runs whose files are as they were when the run ended, each configuration once; and the others.
-
-    Args:
-        runs: complete or not.
-        check: one more reason to leave out a run whose files are as they were; empty when there is none.
-    """
-    kept: dict[tuple[str, str], Run] = {}
-    left_out: list[LeftOut] = []
-    for run in sorted(runs, key=lambda run: run.path):
-        identity = (run.config_hash, run.stream.fingerprint)
-        if fault := _fault(run) or check(run):
-            left_out.append(LeftOut(run.path, fault))
-        elif identity in kept:
-            twin = LeftOut(kept[identity].path, "").name
-            left_out.append(LeftOut(run.path, f"the same settings, seed and data as {twin}"))
-        else:
-            kept[identity] = run
-    return list(kept.values()), left_out
-
-
-def _fault(run: Run) -> str:
-    """Why no number of a run may be shown; empty when they may."""
-    if not run.complete:
-        return "not complete; run its command again to go on"
-    if changed := run.changed_files():
-        what = ", ".join(f"{name} {how}" for name, how in changed.items())
-        return f"not as it was when it ended: {what}"
-    try:
-        fault = run.summary_fault()
-    except ValueError as error:
-        return f"cases.csv: {error}"
-    return f"summary.json: {fault}" if fault else ""
 
 
 def groups(runs: Sequence[Run]) -> list[Group]:

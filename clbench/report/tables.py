@@ -8,11 +8,12 @@ from statistics import fmean, stdev
 from clbench.errors import unknown
 from clbench.metrics import METRICS
 from clbench.report.costs import costs
-from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.groups import Group, Row, groups
 from clbench.report.load import LeftOut
 from clbench.report.marks import marks
 from clbench.report.markup import render
 from clbench.report.results import Line, ResultTable, Value
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 ALWAYS = ("final", "bwt", "learned", "fwt_upper", "forgetting")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import attrgetter
+from functools import cached_property
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +21,7 @@ from clbench.runfolder.tables import read_cases, read_drift
 
 SCHEMA_VERSION = 1
 _place = attrgetter("after_task", "on_task", "label", "metric")
+_owner = itemgetter(CaseRow._fields.index("case"), CaseRow._fields.index("patient"))
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,16 @@ class Run:
     def complete(self) -> bool:
         """Whether the run came to its end."""
         return self.summary is not None
+
+    @cached_property
+    def patients(self) -> dict[str, str]:
+        """Case -> patient, of every case that was scored."""
+        return dict(map(_owner, self.rows))
+
+    @cached_property
+    def subjects(self) -> dict[str, str]:
+        """What was scored, besides the stream's key and fingerprint: parts of its record, and whose the cases are."""
+        return {**self.stream.parts, "patients": files.content_hash(self.patients)}
 
     def scores(self, split: str = "test", metric: str = "dice") -> ScoreMatrix:
         """R with the number of cases behind each entry, computed from the rows."""
@@ -142,9 +154,7 @@ def read_run(path: Path) -> Run:
     """
     source = path / "run.json"
     if not source.exists():
-        raise InputError(
-            f"{source} is missing, and nothing else says what run this is; restore it, or remove the folder"
-        )
+        raise InputError(f"{source} is missing, and nothing else says what run this is; restore it, or remove the rest")
     content = _checked(files.read_json(source), source, SCHEMA_VERSION)
     try:
         stream = StreamRecord.from_json(content["stream"], source)

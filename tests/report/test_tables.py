@@ -12,11 +12,12 @@ import pytest
 
 from clbench.continual import CaseRow
 from clbench.errors import InputError
-from clbench.report.groups import groups, usable
+from clbench.report.groups import groups
 from clbench.report.leaderboard import leaderboard
 from clbench.report.load import LeftOut, find_runs, load_runs
 from clbench.report.markup import escape_csv, escape_markdown, escape_tex
 from clbench.report.tables import table
+from clbench.report.usable import usable
 from clbench.runfolder import StreamRecord, TaskRecord
 from command_line import clbench
 from synthetic_runs import SCORES, case_rows, completed, config, drift_of, finished, open_folder, stream_record
@@ -282,6 +283,36 @@ def test_the_same_run_twice_is_not_two_seeds(tmp_path):
     text = table(load_runs(tmp_path))
     assert cells(text)["naive"]["seeds"] == "1"
     assert "the same settings, seed and data as toy@1/naive-s0-" in text
+
+
+def test_two_runs_that_should_have_the_same_scores_and_have_not_are_both_left_out(tmp_path):
+    finished(tmp_path, config("ewc"))
+    finished(tmp_path / "1", provenance={"device": "cpu, 1 threads"})
+    finished(tmp_path / "2", scores=BETTER, provenance={"device": "cpu, 2 threads"})
+    finished(tmp_path / "3", provenance={"device": "cpu, 1 threads"})
+    text = table(load_runs(tmp_path))
+    assert list(cells(text)) == ["ewc"]
+    assert text.count("but other scores (they ran on cpu, 1 thread and on cpu, 2 threads): until it is known") == 3
+
+
+def test_a_copy_under_another_seed_is_left_out_with_what_it_is_a_copy_of(tmp_path):
+    finished(tmp_path, config("ewc"))
+    rows = case_rows()
+    for seed in (0, 7):
+        with open_folder(tmp_path, config(seed=seed)) as folder:
+            completed(folder, rows)
+    text = table(load_runs(tmp_path))
+    assert list(cells(text)) == ["ewc"]
+    for seed, other in ((0, 7), (7, 0)):
+        line = rf"- toy@1/naive-s{seed}-\w+: to the last digit the scores of toy@1/naive-s{other}-\w+, another seed"
+        assert re.search(line, text)
+
+
+def test_networks_that_predict_nothing_may_have_the_same_scores(tmp_path):
+    for seed in (0, 1):
+        with open_folder(tmp_path, config(seed=seed)) as folder:
+            completed(folder, [row._replace(value=0.0) for row in case_rows()])
+    assert cells(table(load_runs(tmp_path)))["naive"]["seeds"] == "2"
 
 
 def test_a_metric_unknown_for_one_seed_is_not_available_for_the_row(tmp_path):

@@ -17,8 +17,9 @@ from clbench.report.figures.looks import portions
 from clbench.report.figures.tradeoff import tradeoff
 from clbench.report.figures.training import added_terms, training_terms
 from clbench.report.figures.violins import violins
-from clbench.report.groups import Group, groups, usable
+from clbench.report.groups import Group, groups
 from clbench.report.load import LeftOut
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 

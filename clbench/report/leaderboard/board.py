@@ -10,13 +10,14 @@ from statistics import fmean
 from clbench.errors import unknown
 from clbench.metrics import METRICS
 from clbench.report.costs import costs
-from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.groups import Group, Row, groups
 from clbench.report.load import LeftOut
 from clbench.report.marks import marks
 from clbench.report.results import title
 from clbench.report.stats.intervals import Estimate
 from clbench.report.stats.paired import Comparison
 from clbench.report.stats.suites import TableStatistics, compare_with, table_statistics
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 KEYS = ("final", "bwt", "learned", "fwt_upper")
