@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clbench.consistency import consistency
 from clbench.report.leaderboard import Leaderboard, leaderboard
 from clbench.report.load import find_runs
 from clbench.runfolder import Run
 from clbench.strategies import STRATEGIES
-from clbench.verify import consistency
 
 
 def told_the_task() -> set[str]:

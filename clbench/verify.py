@@ -5,40 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clbench.consistency import consistency
 from clbench.continual import CaseRow
-from clbench.drift import METRICS as DRIFT_METRICS
+from clbench.difference import Difference
 from clbench.errors import InputError
-from clbench.metrics import required_metrics, score_case
+from clbench.metrics import score_case
 from clbench.rawdata import RawData, raw_data
 from clbench.runfolder import Run, read_run
 from clbench.runfolder.reading import prediction_path, read_prediction
 from clbench.runfolder.summary import FILE_NAME, LINK
-from clbench.runfolder.tables import case_text, drift_text, score_text
+from clbench.runfolder.tables import score_text
 
 if TYPE_CHECKING:
     from clbench.data.nifti import RawCase
-
-SCORED_SPLITS = ("val", "test")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Something in a run folder that is not as it should be.
-
-    Attributes:
-        where: file, or ``data``.
-        what: how it differs.
-    """
-
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
 
 
 @dataclass(frozen=True)
@@ -124,68 +106,6 @@ def _prediction(run: Run, after_task: int, case_id: str, on_task: int) -> Path |
     """The label map that a case was scored by in a task: its only one, or that of the task."""
     paths = (prediction_path(run.path, after_task, case_id, task) for task in (0, on_task))
     return next((path for path in paths if path.exists()), None)
-
-
-def consistency(run: Run) -> list[Difference]:
-    """Whether configuration and rows of a run are those that the protocol asks for, from what was read already."""
-    return [*_config(run), *_rows(run), *_drift(run)]
-
-
-def _config(run: Run) -> Iterator[Difference]:
-    """Whether the configuration has its hash and agrees with the rest of ``run.json``."""
-    from clbench.config import config_hash
-
-    if config_hash(run.config_resolved) != run.config_hash:
-        yield Difference("run.json", "the resolved configuration does not have the hash that is written beside it")
-    for key, value in {"strategy": run.strategy, "seed": run.seed, "stream": run.stream.key}.items():
-        if run.config_resolved.get(key, value) != value:
-            yield Difference("run.json", f"{key} {value!r}, but {run.config_resolved[key]!r} in the configuration")
-
-
-def _rows(run: Run) -> Iterator[Difference]:
-    """Whether every score that the protocol asks for is there, once, and none besides."""
-    last = len(run.stream.tasks)
-    needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}[run.regime]
-    keys = list(map(attrgetter("after_task", "on_task", "split", "case", "label", "metric"), run.rows))
-    if len(set(keys)) < len(keys):
-        yield Difference("cases.csv", f"{len(keys) - len(set(keys))} scores are there twice")
-    elif run.rows and (run.path / "cases.csv").read_bytes() != case_text(run.rows).encode():
-        yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
-    metrics = {row.metric for row in run.rows} | required_metrics(run.numbers)
-    stages = sorted({*needed, *(row.after_task for row in run.rows)})
-    expected = {(*key, metric) for after_task in stages for key in _expected(run, after_task) for metric in metrics}
-    there = set(keys)
-    odd = {} if expected == there else {"missing": expected - there, "not asked for": there - expected}
-    for after_task in stages if odd else ():
-        for what, every in odd.items():
-            if found := [key for key in every if key[0] == after_task]:
-                example = ", ".join(map(str, min(found)))
-                yield Difference(
-                    "cases.csv", f"{len(found)} scores after task {after_task} are {what}, such as {example}"
-                )
-
-
-def _expected(run: Run, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
-    """(after_task, on_task, split, case, label) of every score of one evaluation."""
-    for on_task, task in enumerate(run.stream.tasks, start=1):
-        taught = on_task == after_task if run.regime == "single" else on_task <= after_task
-        if run.stream.kind == "domain" or taught:
-            for split in SCORED_SPLITS:
-                for case in task.cases.get(split, ()):
-                    yield from ((after_task, on_task, split, case, label) for label in task.labels)
-
-
-def _drift(run: Run) -> Iterator[Difference]:
-    """Whether drift was measured in every metric for the same tasks at each tap, and written as clbench writes it."""
-    if run.drift is None:  # written before drift was measured
-        return
-    if (run.path / "drift.csv").read_bytes() != drift_text(run.drift).encode():
-        yield Difference("drift.csv", "not sorted or formatted as clbench writes it")
-    tasks = range(1, len(run.stream.tasks)) if run.regime == "sequential" else ()
-    taps = sorted({row.tap for row in run.drift})
-    expected = sorted((task, tap, metric) for task in tasks for tap in taps for metric in DRIFT_METRICS)
-    if sorted((row.task, row.tap, row.metric) for row in run.drift) != expected:
-        yield Difference("drift.csv", "not one value for each earlier task, tap and metric")
 
 
 def _summary(run: Run) -> Iterator[Difference]:

@@ -275,7 +275,12 @@ def run_path(out: Path, stream_key: str, strategy: str, seed: int, config_hash: 
     """
     if not _STRATEGY.fullmatch(strategy):
         raise InputError(f"'{strategy}' is no strategy name")
-    return out / stream_key / f"{strategy}-s{seed}-{config_hash[:8]}"
+    return out / stream_key / run_name(strategy, seed, config_hash)
+
+
+def run_name(strategy: str, seed: int, config_hash: str) -> str:
+    """The name of a run's folder."""
+    return f"{strategy}-s{seed}-{config_hash[:8]}"
 
 
 def _path(out: Path, strategy: str, seed: int, config_hash: str, stream: StreamRecord) -> Path:

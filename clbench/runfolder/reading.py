@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,7 +21,7 @@ from clbench.runfolder.tables import read_cases, read_drift
 
 SCHEMA_VERSION = 1
 _place = attrgetter("after_task", "on_task", "label", "metric")
-_owner = itemgetter(CaseRow._fields.index("case"), CaseRow._fields.index("patient"))
+_owner = attrgetter("case", "patient")
 
 
 @dataclass(frozen=True)
