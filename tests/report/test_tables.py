@@ -6,16 +6,19 @@ import csv
 import io
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from clbench.continual import CaseRow
 from clbench.errors import InputError
+from clbench.report.figures.write import folder_name
 from clbench.report.groups import groups
 from clbench.report.leaderboard import leaderboard
 from clbench.report.load import LeftOut, find_runs, load_runs
 from clbench.report.markup import escape_csv, escape_markdown, escape_tex
+from clbench.report.results import title
 from clbench.report.tables import table
 from clbench.report.usable import usable
 from clbench.runfolder import StreamRecord, TaskRecord
@@ -210,6 +213,44 @@ def test_a_setting_that_parts_two_tables_is_in_their_titles(tmp_path):
     text = table(load_runs(tmp_path))
     assert "preset smoke, float32, network unet, training.steps 5, data ffffffff" in text
     assert "training.steps 6" in text
+
+
+def of_other_patients(rows):
+    return [row._replace(patient="one" if row.split == "test" else row.patient) for row in rows]
+
+
+def test_runs_whose_test_cases_belong_to_other_patients_never_share_a_table(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config("joint"), JOINT)
+    with open_folder(tmp_path, config("ewc")) as folder:
+        completed(folder, of_other_patients(case_rows(BETTER)))
+    for board in leaderboard(*find_runs(tmp_path)).boards:
+        assert re.search(r", patients [0-9a-f]{8}, data ffffffff, [41] test patients?, 4 cases", board.title)
+    assert [{row.label for row in group.rows} for group in groups(load_runs(tmp_path))] in (
+        [{"ewc"}, {"joint", "naive"}],
+        [{"joint", "naive"}, {"ewc"}],
+    )
+
+
+def test_a_run_with_anonymous_cases_has_a_table_a_title_and_a_folder_of_figures_of_its_own(tmp_path):
+    finished(tmp_path / "1")
+    finished(tmp_path / "2", stream=replace(stream_record(), anonymized="0123abcd"))
+    found = groups(load_runs(tmp_path))
+    assert [dict(group.differing) for group in found] == [{"anonymized": "0123abcd"}, {"anonymized": "no"}]
+    assert len({title(group, "dice") for group in found}) == len({folder_name(group) for group in found}) == 2
+    assert [group.differing for group in groups(load_runs(tmp_path / "1"))] == [{}]
+    assert folder_name(found[1]) == folder_name(groups(load_runs(tmp_path / "1"))[0])
+
+
+@pytest.mark.parametrize("part", ["kind", "labels", "cases"])
+def test_what_sets_the_streams_of_two_tables_apart_is_in_their_titles(tmp_path, part):
+    tasks = tuple(replace(task, cases={**task.cases, "train": ()}) for task in stream_record().tasks)
+    change = {"kind": {"kind": "class"}, "labels": {"labels": {"organ": 2}}, "cases": {"tasks": tasks}}[part]
+    finished(tmp_path / "1")
+    finished(tmp_path / "2", stream=replace(stream_record(), **change))
+    found = groups(load_runs(tmp_path))
+    assert [list(group.differing) for group in found] == [[part], [part]]
+    assert len({title(group, "dice") for group in found}) == 2
 
 
 def two_frames(rows):

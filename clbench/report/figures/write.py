@@ -69,7 +69,7 @@ def group_figures(group: Group) -> Iterator[tuple[str, Figure]]:
 
 def folder_name(group: Group) -> str:
     """Stream, preset and a hash of everything that keeps groups apart: ``acdc-groups@1-cpu-1a2b3c4d``."""
-    identity = json.dumps([group.fingerprint, group.settings], sort_keys=True)
+    identity = json.dumps([group.fingerprint, group.settings, group.subjects], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     return f"{group.stream}-{_slug(str(group.settings.get('preset', 'own')))}-{digest}"
 
