@@ -19,7 +19,7 @@ import published_data
 import published_suites
 import results_text
 
-from clbench.ranking import inconsistency, rank, told_the_task
+from clbench.ranking import inconsistency, marked_strategies, rank
 from clbench.report.expected import expected_text
 from clbench.report.figures.write import write_figures
 from clbench.report.leaderboard.files import FORMATS as LEADERBOARDS
@@ -77,7 +77,7 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
 
 def tabulated(runs: Sequence[Run], kind: str, left_out: Sequence[LeftOut] = ()) -> str:
     """What ``clbench table`` prints."""
-    text = table(runs, format=kind, left_out=left_out, told_task=told_the_task(), check=inconsistency)
+    text = table(runs, format=kind, left_out=left_out, marked=marked_strategies(), check=inconsistency)
     return text.rstrip() + "\n"
 
 

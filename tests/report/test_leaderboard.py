@@ -10,10 +10,12 @@ import pytest
 
 from clbench import cli
 from clbench.errors import InputError
+from clbench.ranking import rank
 from clbench.report.leaderboard import leaderboard, write
 from clbench.report.leaderboard.cells import HEAD, rows
 from clbench.report.leaderboard.files import FORMATS
 from clbench.report.load import LeftOut, find_runs, load_runs
+from clbench.report.marks import TOLD_TASK
 from many_runs import write_many
 from synthetic_runs import case_rows, completed, config, drift_of, finished, open_folder, stream_record
 
@@ -93,10 +95,20 @@ def test_costs_and_marks_are_shown(tmp_path):
         ]
         completed(folder, case_rows(), cost={"stages": stages})
     finished(tmp_path, config("ewc+mib"))
-    found = cells_of(board_of(tmp_path, told_task={"mib"}))
+    found = cells_of(board_of(tmp_path, marked={TOLD_TASK: {"mib"}}))
     shown = ("train, s", "peak, MB", "stored, MB", "replayed", "parameters", "marks")
     assert [found["replay"][name] for name in shown] == ["30", "70", "4.0", "0.50", "7", "replays images"]
     assert found["ewc+mib"]["marks"] == "told the task at test time"
+
+
+def test_a_row_is_marked_though_its_runs_do_not_say_what_they_replay(tmp_path):
+    finished(tmp_path / "1", config("ewc+replay"))
+    finished(tmp_path / "2", config("pnn"), BETTER)
+    finished(tmp_path / "3", config("naive"))
+    found = cells_of(rank(tmp_path))
+    assert {label: row["marks"] for label, row in found.items()} == {
+        **{"ewc+replay": "replays images", "pnn": "told the task at test time", "naive": ""}
+    }
 
 
 def test_rows_of_other_numbers_of_threads_are_marked_in_every_format(tmp_path):

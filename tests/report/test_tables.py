@@ -17,6 +17,7 @@ from clbench.report.figures.write import folder_name
 from clbench.report.groups import groups
 from clbench.report.leaderboard import leaderboard
 from clbench.report.load import LeftOut, find_runs, load_runs
+from clbench.report.marks import TOLD_TASK
 from clbench.report.markup import escape_csv, escape_markdown, escape_tex
 from clbench.report.results import title
 from clbench.report.tables import table
@@ -57,7 +58,7 @@ def test_every_row_is_marked_with_its_threads_where_they_differ(tmp_path):
     assert "thread" not in table(load_runs(tmp_path))
     finished(tmp_path, config("mib", seed=1), provenance={"device": "cpu, 2 threads"})
     finished(tmp_path, config("ewc"), provenance={"device": "cpu, 16 threads"})
-    found = cells(table(load_runs(tmp_path), told_task={"ewc"}))
+    found = cells(table(load_runs(tmp_path), marked={TOLD_TASK: {"ewc"}}))
     assert {label: row["marks"] for label, row in found.items()} == {
         **{"naive": "1 thread", "mib": "1 and 2 threads", "ewc": "told the task at test time, 16 threads"}
     }
@@ -81,11 +82,11 @@ def test_cost_and_marks_of_a_row_are_shown(tmp_path):
     with open_folder(tmp_path, config("replay")) as folder:
         stage = {"stage": "train", "seconds": 9, "stored_bytes": {"replay": 3e6}, "replayed_fraction": 0.5}
         completed(folder, case_rows(BETTER), cost={"stages": [{**stage, "parameters": 7}]})
-    found = cells(table(load_runs(tmp_path), told_task={"naive"}))
+    found = cells(table(load_runs(tmp_path), marked={TOLD_TASK: {"naive"}}))
     shown = ("seconds", "stored_mb", "parameters", "marks")
     assert [found["replay"][name] for name in shown] == ["9", "3.0", "7", "replays images"]
     assert found["naive"]["marks"] == "told the task at test time"
-    (told,) = csv.DictReader(io.StringIO(table(load_runs(tmp_path)[:1], "csv", told_task={"naive"})))
+    (told,) = csv.DictReader(io.StringIO(table(load_runs(tmp_path)[:1], "csv", marked={TOLD_TASK: {"naive"}})))
     assert told["marks"] == found["naive"]["marks"]
     assert r"\begin{tabular}{lrrrrrrrrrrl}" in table(load_runs(tmp_path), "tex")
 
