@@ -63,7 +63,7 @@ def examples(group: Group, data: Path | None = None, card: str = "") -> Iterator
     def raw_of(path: Path) -> RawData:
         run = next(run for row in group.rows for run in row.runs if run.path == path)
         found = raw_data(run, data, card)
-        if found.fingerprint != group.fingerprint:
+        if found.record.fingerprint != group.fingerprint:
             raise InputError(f"the data are not those that {path} was trained on; give others with --data DIR")
         return found
 

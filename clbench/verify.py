@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from clbench.difference import Difference
 from clbench.errors import InputError
 from clbench.metrics import score_case
 from clbench.rawdata import RawData, raw_data
-from clbench.runfolder import Run, read_run
+from clbench.runfolder import Run, StreamRecord, read_run
 from clbench.runfolder.reading import prediction_path, read_prediction
 from clbench.runfolder.summary import FILE_NAME, LINK
 from clbench.runfolder.tables import score_text
@@ -42,20 +42,20 @@ def verify(path: Path, data_root: Path | None = None, card: str = "") -> list[Di
 
 
 def check(path: Path, data_root: Path | None = None, card: str = "") -> Verification:
-    """Check a run folder against itself and, where they are at hand, against the raw masks.
+    """Check a run folder against itself and, where they are at hand, against the raw data.
 
     Checked are: the hash of every file; the hash of the configuration; that each score that should be there is there
-    once; R and the metrics, recomputed from the rows; and, if the folder has predictions and the data can be found,
-    that they are all there, and every score of a predicted case, recomputed from prediction and raw mask.
+    once, and is one that a run can have; R and the metrics, recomputed from the rows; that no prediction is missing;
+    and against the data the tasks, splits and patients, and every score of a predicted case.
 
     Args:
         path: of the run folder.
-        data_root: of the stream's data. Without it CLBENCH_DATA is tried, or the phantom built for a phantom run, and
-            scores are left unchecked where neither has the stream.
+        data_root: of the stream's data. Without it CLBENCH_DATA is tried, or the phantom built for a phantom run, if
+            the folder has predictions; what needs the data is left unchecked where neither has the stream.
         card: file or name of the stream; needed for a stream of one's own, and ignored for runs on other streams.
 
     Raises:
-        InputError: ``data_root`` or the run's ``card`` is given and the data are not there.
+        InputError: ``data_root`` or the run's ``card`` is given, there are predictions, and the data are not there.
     """
     try:
         run = read_run(path)
@@ -80,8 +80,9 @@ def _unchecked(run: Run, why: str) -> Iterator[str]:
         yield "scores against the raw masks: the run kept no predictions"
     elif not here:
         yield f"scores against the raw masks: the run's {len(kept)} predictions are not in this copy of its folder"
-    elif why:
-        yield f"scores of the {len(kept)} predictions against the raw masks: {why}"
+    if why:
+        scores = f"the scores of {len(kept)} predictions, " if kept and here else ""
+        yield f"{scores}splits and patients against the data: {why}"
     if kept and here and not why and run.config_given.get("predictions") == "final":
         yield "scores before the last task against the raw masks: the run kept its final predictions only"
     saved = any(name.startswith("checkpoints/") for name in (run.summary or {})["hashes"])
@@ -120,26 +121,52 @@ def _summary(run: Run) -> Iterator[Difference]:
 
 
 def _at_hand(run: Run, data_root: Path | None, card: str) -> tuple[RawData | None, str]:
-    """The raw data, or why there are none; nothing and no reason when there are no predictions to compare with them."""
-    if not (run.path / "predictions").is_dir():
-        return None, ""
+    """The raw data, or why there are none. For a run without predictions they are looked for only if asked for."""
+    asked, predicted = data_root is not None or bool(card), (run.path / "predictions").is_dir()
+    if not (asked or predicted):
+        return None, "give --data DIR"
     try:
         return raw_data(run, data_root, card), ""
     except InputError as error:
-        if data_root is None and not card:
-            return None, f"no raw data at hand; give --data DIR ({error})"
-        raise
+        if asked and predicted:
+            raise
+        return None, f"no raw data at hand; give --data DIR ({error})"
 
 
 def _data(run: Run, data: RawData) -> Iterator[Difference]:
-    """Whether the predictions, scored against the raw masks, give the rows."""
-    if data.fingerprint != run.stream.fingerprint:
-        yield Difference("data", "not the data that the run was trained on; its scores cannot be recomputed from it")
+    """Whether stream, splits and patients are those of the data, and the predictions, scored on them, give the rows."""
+    if data.record.fingerprint != run.stream.fingerprint:
+        yield Difference("data", "not the data that the run was trained on; nothing can be recomputed from it")
         return
-    names = tuple(task.name for task in run.stream.tasks)
-    if data.tasks != names:
-        yield Difference("run.json", f"tasks {', '.join(names)}, but {run.stream.key} has {', '.join(data.tasks)}")
+    odd = [*_stream(run.stream, data.record), *_owners(run, data.patients)]
+    yield from odd or _rescored(run, data)
+
+
+def _stream(own: StreamRecord, there: StreamRecord) -> Iterator[Difference]:
+    """Whether tasks, labels and splits are those that the stream has on these data."""
+    names, others = ([task.name for task in record.tasks] for record in (own, there))
+    if names != others:
+        yield Difference("run.json", f"tasks {', '.join(names)}, but {own.key} has {', '.join(others)}")
         return
+    if (own.kind, own.labels, own.task_labels) != (there.kind, there.labels, there.task_labels):
+        yield Difference("run.json", f"kind or labels are not those of {own.key}")
+    for task, other in zip(own.tasks, there.tasks, strict=True):
+        for split in sorted({*task.cases, *other.cases}):
+            if odd := set(task.cases.get(split, ())) ^ set(other.cases.get(split, ())):
+                what = f"split {split} of task {task.name} is not that of {own.key}"
+                yield Difference("run.json", f"{what}: {len(odd)} cases differ, such as {min(odd)}")
+
+
+def _owners(run: Run, patients: Mapping[str, str]) -> Iterator[Difference]:
+    """Whether the cases belong to those patients to whom they belong in the data."""
+    odd = sorted(case for case, patient in run.patients.items() if patients.get(case, patient) != patient)
+    if odd:
+        example = f"{odd[0]}, which is of {patients[odd[0]]} and not of {run.patients[odd[0]]}"
+        yield Difference("cases.csv", f"{len(odd)} cases are of other patients in the data, such as {example}")
+
+
+def _rescored(run: Run, data: RawData) -> Iterator[Difference]:
+    """Whether the predictions, scored on the raw masks, give the rows."""
     rows: dict[tuple[Path, str], list[CaseRow]] = defaultdict(list)
     known = {case for task in run.stream.tasks for case in task.cases.get("test", ())}
     for row in run.rows:

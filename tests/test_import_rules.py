@@ -50,7 +50,7 @@ LAYERS: dict[str, set[str]] = {
     "probe": {*DATA, "drift", "evaluate", "functional", "networks"},
     "report": {"errors", "continual", "metrics", "runfolder"},
     "recording": {"data", "naming", "runfolder", "streams"},
-    "rawdata": {"data", "errors", "naming", "runfolder", "streams"},
+    "rawdata": {"data", "errors", "naming", "recording", "runfolder", "streams"},
     "pictures": {"errors", "rawdata", "report", "runfolder"},
     "difference": set(),
     "plausibility": {"difference", "metrics", "runfolder"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from clbench.runfolder import StreamRecord, TaskRecord, TrainRow, read_run
 from clbench.runfolder.files import write_json
 from clbench.runfolder.tables import case_text
 from clbench.verify import check, verify
-from synthetic_runs import TASKS, case_rows, completed, config, drift_of, finished, open_folder, seal
+from synthetic_runs import TASKS, case_rows, completed, config, drift_of, finished, open_folder, seal, stream_record
 
 FILES = (
     "run.json",
@@ -199,17 +200,22 @@ def test_a_run_published_without_its_large_files_is_fine(run):
 
 def test_what_went_unchecked_is_said(run, tmp_path):
     assert check(run.path).unchecked == (
-        "scores of the 1 predictions against the raw masks: no raw data at hand; give --data DIR (no data)",
+        "the scores of 1 predictions, splits and patients against the data: no raw data at hand; "
+        "give --data DIR (no data)",
     )
     shutil.rmtree(run.path / "predictions")
     assert check(run.path).unchecked == (
         "scores against the raw masks: the run's 1 predictions are not in this copy of its folder",
+        "splits and patients against the data: give --data DIR",
     )
     shutil.rmtree(whole(tmp_path / "more").path / "checkpoints")
     assert "checkpoints: they are not in this copy of the folder" in check(whole_path(tmp_path / "more")).unchecked
     with open_folder(tmp_path / "other", config("ewc")) as folder:
         completed(folder, case_rows())
-    assert check(folder.path).unchecked == ("scores against the raw masks: the run kept no predictions",)
+    assert check(folder.path, Path("somewhere")).unchecked == (
+        "scores against the raw masks: the run kept no predictions",
+        "splits and patients against the data: no raw data at hand; give --data DIR (no data)",
+    )
 
 
 def whole_path(out: Path) -> Path:
@@ -370,12 +376,13 @@ class Raw:
 
 @pytest.fixture
 def data(monkeypatch):
-    """Masks of the stream, and its fingerprint, as the data modules would give them."""
-    truth: dict[str, Any] = {"fingerprint": "f" * 64, "mask": np.zeros((4, 5, 3), np.uint8)}
+    """Record, patients and masks of the stream, as the data modules would give them."""
+    truth: dict[str, Any] = {"record": stream_record(), "mask": np.zeros((4, 5, 3), np.uint8)}
+    truth["patients"] = {case: case for task in TASKS for case in (f"{task}/{number}" for number in range(4))}
     truth["mask"][1:3, 1:3, :2] = 1
 
     def raw_data(run, data_root, card):
-        return verify_module.RawData(truth["fingerprint"], TASKS, lambda case_id: Raw(truth["mask"]))
+        return verify_module.RawData(truth["record"], truth["patients"], lambda case_id: Raw(truth["mask"]))
 
     monkeypatch.setattr(verify_module, "raw_data", raw_data)
     return truth
@@ -391,8 +398,38 @@ def test_a_score_that_its_prediction_gives_is_fine(tmp_path, data):
 
 
 def test_other_data_are_named_and_not_scored(run, data):
-    data["fingerprint"] = "0" * 64
+    data["record"] = stream_record(fingerprint="0" * 64)
     assert found(run.path).startswith("data: not the data that the run was trained on")
+
+
+def test_cases_of_other_patients_than_in_the_data_are_found_and_not_scored(run, data):
+    data["patients"] |= {"A/1": "p1", "B/0": "p1"}
+    assert found(run.path) == (
+        "cases.csv: 2 cases are of other patients in the data, such as A/1, which is of p1 and not of A/1"
+    )
+
+
+def test_other_splits_than_those_of_the_data_are_found_and_not_scored(run, data):
+    task = data["record"].tasks[0]
+    moved = replace(task, cases={"train": ("A/2",), "val": ("A/3",), "test": task.cases["test"]})
+    data["record"] = replace(data["record"], tasks=(moved, data["record"].tasks[1]))
+    assert found(run.path) == (
+        "run.json: split train of task A is not that of toy@1: 2 cases differ, such as A/2\n"
+        "run.json: split val of task A is not that of toy@1: 2 cases differ, such as A/2"
+    )
+
+
+@pytest.mark.parametrize("change", [{"kind": "class"}, {"labels": {"organ": 2}}])
+def test_another_kind_of_stream_and_other_labels_are_found(run, data, change):
+    data["record"] = replace(data["record"], **change)
+    assert found(run.path) == "run.json: kind or labels are not those of toy@1"
+
+
+def test_splits_and_patients_of_a_run_without_predictions_are_compared_where_data_are_given(run, data):
+    shutil.rmtree(run.path / "predictions")
+    data["patients"]["A/1"] = "p1"
+    assert found(run.path) == ""
+    assert "1 cases are of other patients in the data" in found(run.path, Path("somewhere"))
 
 
 def test_masks_of_another_shape_are_named(run, data):
