@@ -10,19 +10,16 @@ import torch
 from torch import nn
 
 from clbench.config import Experiment, RunConfig
-from clbench.data.fingerprint import fingerprint
 from clbench.data.plan import Plan
 from clbench.device import resolve_precision
 from clbench.errors import unknown
-from clbench.naming import Naming
 from clbench.networks import NETWORKS, build_network
 from clbench.networks.head import grow_head
-from clbench.runfolder import StreamRecord, TaskRecord
 from clbench.seeding import derive
 from clbench.strategies.compose import build_plugins
 from clbench.strategies.template import SegmentationStrategy, StepListener
 from clbench.streams.card import card_text
-from clbench.streams.stream import SPLITS, Stream
+from clbench.streams.stream import Stream
 
 
 def resolve(config: RunConfig, stream: Stream, device: torch.device) -> Experiment:
@@ -46,28 +43,6 @@ def resolve(config: RunConfig, stream: Stream, device: torch.device) -> Experime
         network=config.network,
         precision=resolve_precision(config.precision, device),
         compile=config.compile,
-    )
-
-
-def stream_record(stream: Stream, naming: Naming | None = None) -> StreamRecord:
-    """What ``run.json`` says of the stream, with cases named as the run names them; hashes every raw file."""
-    name = naming or Naming()
-    tasks = tuple(
-        TaskRecord(
-            task.name,
-            tuple(stream.label_name(value) for value in task.labels),
-            {split: tuple(sorted(name.case(case.case_id) for case in task.split(split))) for split in SPLITS},
-        )
-        for task in stream.tasks
-    )
-    return StreamRecord(
-        stream.key,
-        stream.kind,
-        dict(stream.labels),
-        fingerprint(stream.cases, stream.excluded),
-        tasks,
-        excluded={name.case(case_id): reason for case_id, reason in stream.excluded.items()},
-        anonymized=name.mark,
     )
 
 

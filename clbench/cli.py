@@ -194,13 +194,13 @@ def table(
     metric: Annotated[str, typer.Option(help="the score: see clbench list metrics")] = "dice",
 ) -> None:
     """Compare runs: one table per stream, data, preset and precision."""
-    from clbench.ranking import inconsistency, told_the_task
+    from clbench.ranking import inconsistency, marked_strategies
     from clbench.report.load import find_runs
     from clbench.report.tables import table as make_table
     from clbench.runfolder import files
 
     runs, left_out = find_runs(*paths)
-    text = make_table(runs, format_, left_out, metric, told_task=told_the_task(), check=inconsistency)
+    text = make_table(runs, format_, left_out, metric, marked=marked_strategies(), check=inconsistency)
     if out is None:
         typer.echo(text)
         return
@@ -264,14 +264,14 @@ def report(
     from functools import partial
 
     from clbench.pictures import embedded
-    from clbench.ranking import inconsistency, told_the_task
+    from clbench.ranking import inconsistency, marked_strategies
     from clbench.report.html.page import html_report
     from clbench.report.load import find_runs
     from clbench.runfolder import files
 
     runs, left_out = find_runs(*paths)
     shown = partial(embedded, data=data, card=stream) if overlays else None
-    page = html_report(runs, left_out, shown, told_task=told_the_task(), check=inconsistency)
+    page = html_report(runs, left_out, shown, marked=marked_strategies(), check=inconsistency)
     files.publish(out, page.encode())
     typer.echo(out)
 

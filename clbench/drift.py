@@ -13,6 +13,8 @@ import numpy as np
 from clbench.continual import Floats
 
 METRICS = ("cka_distance", "frechet", "frechet_relative")
+SINCE = 2
+"""The first ``numbers`` (a setting of every run) whose runs must have measured it."""
 DECIMALS = 6
 
 

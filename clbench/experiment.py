@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clbench.assembly import build_strategy, network_factory, resolve, stream_record
+from clbench.assembly import build_strategy, network_factory, resolve
 from clbench.bookkeeping import Bookkeeper
 from clbench.config import Experiment, RunConfig
 from clbench.data.layouts.patients import WARNING
@@ -17,6 +17,7 @@ from clbench.evaluate import Inference
 from clbench.failure import NotFiniteError
 from clbench.naming import Naming, salted
 from clbench.provenance import collect
+from clbench.recording import stream_record
 from clbench.reporter import Reporter, SilentReporter
 from clbench.runfolder import RunFolder, read_run
 from clbench.stopping import StopRequest, stop_at_once_on_signals, stop_on_signals

@@ -11,7 +11,8 @@ from clbench.rawdata import RawData, raw_data
 from clbench.report.figures.canvas import picture, save
 from clbench.report.figures.overlay import Example, overlay
 from clbench.report.figures.write import folder_name
-from clbench.report.groups import Group, groups, usable
+from clbench.report.groups import Group, groups
+from clbench.report.usable import usable
 from clbench.report.worst import WorstCase, worst_cases
 from clbench.runfolder import Run
 from clbench.runfolder.reading import prediction_path, read_prediction
@@ -62,7 +63,7 @@ def examples(group: Group, data: Path | None = None, card: str = "") -> Iterator
     def raw_of(path: Path) -> RawData:
         run = next(run for row in group.rows for run in row.runs if run.path == path)
         found = raw_data(run, data, card)
-        if found.fingerprint != group.fingerprint:
+        if found.record.fingerprint != group.fingerprint:
             raise InputError(f"the data are not those that {path} was trained on; give others with --data DIR")
         return found
 

@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clbench.consistency import consistency
 from clbench.report.leaderboard import Leaderboard, leaderboard
 from clbench.report.load import find_runs
+from clbench.report.marks import REPLAYS, TOLD_TASK
 from clbench.runfolder import Run
 from clbench.strategies import STRATEGIES
-from clbench.verify import consistency
 
 
-def told_the_task() -> set[str]:
-    """Strategies that are told the task of a test image."""
-    return {name for name, spec in STRATEGIES.items() if spec.task_identity}
+def marked_strategies() -> dict[str, set[str]]:
+    """Mark -> the strategies whose rows have it; what a run says of itself can only add to that."""
+    return {
+        TOLD_TASK: {name for name, spec in STRATEGIES.items() if spec.task_identity},
+        REPLAYS: {name for name, spec in STRATEGIES.items() if spec.replays},
+    }
 
 
 def inconsistency(run: Run) -> str:
@@ -31,7 +35,7 @@ def rank(*paths: Path | str, metric: str = "dice") -> Leaderboard:
         InputError: an unknown metric, a path that is no folder, or no run folder anywhere.
     """
     with _without_collection():
-        return leaderboard(*find_runs(*paths), metric=metric, told_task=told_the_task(), check=inconsistency)
+        return leaderboard(*find_runs(*paths), metric=metric, marked=marked_strategies(), check=inconsistency)
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clbench.errors import InputError
-from clbench.runfolder import Run
+from clbench.runfolder import Run, StreamRecord
 
 if TYPE_CHECKING:
     from clbench.data.nifti import RawCase
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RawData:
-    """The data of a stream as they are on disk.
+    """The data of a stream as they are on disk, with cases and patients named as the run names them.
 
     Attributes:
-        fingerprint: of all its cases.
-        tasks: names of its tasks, in the order of the run's stream key.
-        read: case id -> raw case.
+        record: what a run on them says of the stream.
+        patients: case -> patient.
+        read: case -> raw case.
     """
 
-    fingerprint: str
-    tasks: tuple[str, ...]
+    record: StreamRecord
+    patients: Mapping[str, str]
     read: Callable[[str], RawCase]
 
 
@@ -40,9 +40,9 @@ def raw_data(run: Run, data_root: Path | None = None, card: str = "") -> RawData
     Raises:
         InputError: the data or the card are not there.
     """
-    from clbench.data.fingerprint import fingerprint
     from clbench.data.nifti import read_case
     from clbench.naming import naming_of
+    from clbench.recording import stream_record
     from clbench.streams.key import parse_key
     from clbench.streams.load import load_stream
     from clbench.streams.soundness import without_cases
@@ -54,8 +54,8 @@ def raw_data(run: Run, data_root: Path | None = None, card: str = "") -> RawData
     left_out = naming.ids(run.stream.excluded, [case.case_id for case in stream.cases])
     stream = without_cases(stream, {case_id: run.stream.excluded[name] for name, case_id in left_out.items()})
     cases = {naming.case(case.case_id): case for case in stream.cases}
-    names = tuple(task.name for task in stream.tasks)
-    return RawData(fingerprint(stream.cases, stream.excluded), names, lambda case_id: read_case(cases[case_id]))
+    patients = {name: naming.patient(case.patient_id) for name, case in cases.items()}
+    return RawData(stream_record(stream, naming), patients, lambda case_id: read_case(cases[case_id]))
 
 
 def _stream_name(run: Run, version: str, card: str) -> str:

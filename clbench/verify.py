@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clbench.consistency import consistency
 from clbench.continual import CaseRow
-from clbench.drift import METRICS as DRIFT_METRICS
+from clbench.difference import Difference
 from clbench.errors import InputError
-from clbench.metrics import required_metrics, score_case
+from clbench.metrics import score_case
 from clbench.rawdata import RawData, raw_data
-from clbench.runfolder import Run, read_run
+from clbench.runfolder import Run, StreamRecord, read_run
 from clbench.runfolder.reading import prediction_path, read_prediction
-from clbench.runfolder.summary import FILE_NAME
-from clbench.runfolder.tables import case_text, drift_text, score_text
+from clbench.runfolder.summary import FILE_NAME, LINK
+from clbench.runfolder.tables import score_text
 
 if TYPE_CHECKING:
     from clbench.data.nifti import RawCase
-
-SCORED_SPLITS = ("val", "test")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Something in a run folder that is not as it should be.
-
-    Attributes:
-        where: file, or ``data``.
-        what: how it differs.
-    """
-
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
 
 
 @dataclass(frozen=True)
@@ -60,28 +42,30 @@ def verify(path: Path, data_root: Path | None = None, card: str = "") -> list[Di
 
 
 def check(path: Path, data_root: Path | None = None, card: str = "") -> Verification:
-    """Check a run folder against itself and, where they are at hand, against the raw masks.
+    """Check a run folder against itself and, where they are at hand, against the raw data.
 
     Checked are: the hash of every file; the hash of the configuration; that each score that should be there is there
-    once; R and the metrics, recomputed from the rows; and, if the folder has predictions and the data can be found,
-    that they are all there, and every score of a predicted case, recomputed from prediction and raw mask.
+    once, and is one that a run can have; R and the metrics, recomputed from the rows; that no prediction is missing;
+    and against the data the tasks, splits and patients, and every score of a predicted case.
 
     Args:
         path: of the run folder.
-        data_root: of the stream's data. Without it CLBENCH_DATA is tried, or the phantom built for a phantom run, and
-            scores are left unchecked where neither has the stream.
+        data_root: of the stream's data. Without it CLBENCH_DATA is tried, or the phantom built for a phantom run, if
+            the folder has predictions; what needs the data is left unchecked where neither has the stream.
         card: file or name of the stream; needed for a stream of one's own, and ignored for runs on other streams.
 
     Raises:
-        InputError: ``data_root`` or the run's ``card`` is given and the data are not there.
+        InputError: ``data_root`` or the run's ``card`` is given, there are predictions, and the data are not there.
     """
     try:
         run = read_run(path)
-        found = [Difference(name, how) for name, how in run.changed_files(everything=True).items()]
     except InputError as error:
         return Verification((Difference(path.name, str(error)),))
     if not run.complete:
         return Verification((Difference(FILE_NAME, "missing: the run is not complete"),))
+    found = [Difference(name, how) for name, how in run.changed_files().items()]
+    if any(difference.what == LINK for difference in found):  # what they lead to is not looked at
+        return Verification(tuple(found))
     found += [*consistency(run), *_summary(run), *_predictions(run)]
     data, why = _at_hand(run, data_root, card)
     found += [] if data is None else _data(run, data)
@@ -96,8 +80,9 @@ def _unchecked(run: Run, why: str) -> Iterator[str]:
         yield "scores against the raw masks: the run kept no predictions"
     elif not here:
         yield f"scores against the raw masks: the run's {len(kept)} predictions are not in this copy of its folder"
-    elif why:
-        yield f"scores of the {len(kept)} predictions against the raw masks: {why}"
+    if why:
+        scores = f"the scores of {len(kept)} predictions, " if kept and here else ""
+        yield f"{scores}splits and patients against the data: {why}"
     if kept and here and not why and run.config_given.get("predictions") == "final":
         yield "scores before the last task against the raw masks: the run kept its final predictions only"
     saved = any(name.startswith("checkpoints/") for name in (run.summary or {})["hashes"])
@@ -124,74 +109,6 @@ def _prediction(run: Run, after_task: int, case_id: str, on_task: int) -> Path |
     return next((path for path in paths if path.exists()), None)
 
 
-def consistency(run: Run) -> list[Difference]:
-    """Whether configuration and rows of a run are those that the protocol asks for, from what was read already."""
-    return [*_config(run), *_rows(run), *_drift(run)]
-
-
-def _config(run: Run) -> Iterator[Difference]:
-    """Whether the configuration has its hash and agrees with the rest of ``run.json``."""
-    from clbench.config import config_hash
-
-    if config_hash(run.config_resolved) != run.config_hash:
-        yield Difference("run.json", "the resolved configuration does not have the hash that is written beside it")
-    for key, value in {"strategy": run.strategy, "seed": run.seed, "stream": run.stream.key}.items():
-        if run.config_resolved.get(key, value) != value:
-            yield Difference("run.json", f"{key} {value!r}, but {run.config_resolved[key]!r} in the configuration")
-
-
-def _rows(run: Run) -> Iterator[Difference]:
-    """Whether every score that the protocol asks for is there, once, and none besides."""
-    last = len(run.stream.tasks)
-    needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}[run.regime]
-    keys = list(map(attrgetter("after_task", "on_task", "split", "case", "label", "metric"), run.rows))
-    if len(set(keys)) < len(keys):
-        yield Difference("cases.csv", f"{len(keys) - len(set(keys))} scores are there twice")
-    elif run.rows and (run.path / "cases.csv").read_bytes() != case_text(run.rows).encode():
-        yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
-    metrics = {row.metric for row in run.rows} | required_metrics(_numbers(run))
-    stages = sorted({*needed, *(row.after_task for row in run.rows)})
-    expected = {(*key, metric) for after_task in stages for key in _expected(run, after_task) for metric in metrics}
-    there = set(keys)
-    odd = {} if expected == there else {"missing": expected - there, "not asked for": there - expected}
-    for after_task in stages if odd else ():
-        for what, every in odd.items():
-            if found := [key for key in every if key[0] == after_task]:
-                example = ", ".join(map(str, min(found)))
-                yield Difference(
-                    "cases.csv", f"{len(found)} scores after task {after_task} are {what}, such as {example}"
-                )
-
-
-def _numbers(run: Run) -> int:
-    """The ``numbers`` of a run's configuration, which say what rows it must have."""
-    numbers = run.config_resolved.get("numbers", 1)
-    return numbers if isinstance(numbers, int) else 1
-
-
-def _expected(run: Run, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
-    """(after_task, on_task, split, case, label) of every score of one evaluation."""
-    for on_task, task in enumerate(run.stream.tasks, start=1):
-        taught = on_task == after_task if run.regime == "single" else on_task <= after_task
-        if run.stream.kind == "domain" or taught:
-            for split in SCORED_SPLITS:
-                for case in task.cases.get(split, ()):
-                    yield from ((after_task, on_task, split, case, label) for label in task.labels)
-
-
-def _drift(run: Run) -> Iterator[Difference]:
-    """Whether drift was measured in every metric for the same tasks at each tap, and written as clbench writes it."""
-    if run.drift is None:  # written before drift was measured
-        return
-    if (run.path / "drift.csv").read_bytes() != drift_text(run.drift).encode():
-        yield Difference("drift.csv", "not sorted or formatted as clbench writes it")
-    tasks = range(1, len(run.stream.tasks)) if run.regime == "sequential" else ()
-    taps = sorted({row.tap for row in run.drift})
-    expected = sorted((task, tap, metric) for task in tasks for tap in taps for metric in DRIFT_METRICS)
-    if sorted((row.task, row.tap, row.metric) for row in run.drift) != expected:
-        yield Difference("drift.csv", "not one value for each earlier task, tap and metric")
-
-
 def _summary(run: Run) -> Iterator[Difference]:
     """Whether ``summary.json`` is, byte for byte, what the rows come to."""
     try:
@@ -204,26 +121,52 @@ def _summary(run: Run) -> Iterator[Difference]:
 
 
 def _at_hand(run: Run, data_root: Path | None, card: str) -> tuple[RawData | None, str]:
-    """The raw data, or why there are none; nothing and no reason when there are no predictions to compare with them."""
-    if not (run.path / "predictions").is_dir():
-        return None, ""
+    """The raw data, or why there are none. For a run without predictions they are looked for only if asked for."""
+    asked, predicted = data_root is not None or bool(card), (run.path / "predictions").is_dir()
+    if not (asked or predicted):
+        return None, "give --data DIR"
     try:
         return raw_data(run, data_root, card), ""
     except InputError as error:
-        if data_root is None and not card:
-            return None, f"no raw data at hand; give --data DIR ({error})"
-        raise
+        if asked and predicted:
+            raise
+        return None, f"no raw data at hand; give --data DIR ({error})"
 
 
 def _data(run: Run, data: RawData) -> Iterator[Difference]:
-    """Whether the predictions, scored against the raw masks, give the rows."""
-    if data.fingerprint != run.stream.fingerprint:
-        yield Difference("data", "not the data that the run was trained on; its scores cannot be recomputed from it")
+    """Whether stream, splits and patients are those of the data, and the predictions, scored on them, give the rows."""
+    if data.record.fingerprint != run.stream.fingerprint:
+        yield Difference("data", "not the data that the run was trained on; nothing can be recomputed from it")
         return
-    names = tuple(task.name for task in run.stream.tasks)
-    if data.tasks != names:
-        yield Difference("run.json", f"tasks {', '.join(names)}, but {run.stream.key} has {', '.join(data.tasks)}")
+    odd = [*_stream(run.stream, data.record), *_owners(run, data.patients)]
+    yield from odd or _rescored(run, data)
+
+
+def _stream(own: StreamRecord, there: StreamRecord) -> Iterator[Difference]:
+    """Whether tasks, labels and splits are those that the stream has on these data."""
+    names, others = ([task.name for task in record.tasks] for record in (own, there))
+    if names != others:
+        yield Difference("run.json", f"tasks {', '.join(names)}, but {own.key} has {', '.join(others)}")
         return
+    if (own.kind, own.labels, own.task_labels) != (there.kind, there.labels, there.task_labels):
+        yield Difference("run.json", f"kind or labels are not those of {own.key}")
+    for task, other in zip(own.tasks, there.tasks, strict=True):
+        for split in sorted({*task.cases, *other.cases}):
+            if odd := set(task.cases.get(split, ())) ^ set(other.cases.get(split, ())):
+                what = f"split {split} of task {task.name} is not that of {own.key}"
+                yield Difference("run.json", f"{what}: {len(odd)} cases differ, such as {min(odd)}")
+
+
+def _owners(run: Run, patients: Mapping[str, str]) -> Iterator[Difference]:
+    """Whether the cases belong to those patients to whom they belong in the data."""
+    odd = sorted(case for case, patient in run.patients.items() if patients.get(case, patient) != patient)
+    if odd:
+        example = f"{odd[0]}, which is of {patients[odd[0]]} and not of {run.patients[odd[0]]}"
+        yield Difference("cases.csv", f"{len(odd)} cases are of other patients in the data, such as {example}")
+
+
+def _rescored(run: Run, data: RawData) -> Iterator[Difference]:
+    """Whether the predictions, scored on the raw masks, give the rows."""
     rows: dict[tuple[Path, str], list[CaseRow]] = defaultdict(list)
     known = {case for task in run.stream.tasks for case in task.cases.get("test", ())}
     for row in run.rows:

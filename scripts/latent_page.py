@@ -16,13 +16,14 @@ from statistics import fmean
 from latent_claims import CLAIMED, claims_of, difference_text, p_text, table
 
 from clbench.report.costs import costs
-from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.groups import Group, Row, groups
 from clbench.report.leaderboard.cells import ONE_SEED_NOTE, estimate_text
 from clbench.report.load import find_runs
 from clbench.report.results import scored_on
 from clbench.report.stats.group_draws import GroupDraws, draw_group
 from clbench.report.stats.intervals import interval
 from clbench.report.stats.suites import compare_with
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 ROOT = Path(__file__).resolve().parents[1]

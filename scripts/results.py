@@ -19,14 +19,14 @@ import published_data
 import published_suites
 import results_text
 
-from clbench.ranking import inconsistency, told_the_task
+from clbench.ranking import inconsistency, marked_strategies
 from clbench.report.expected import expected_text
 from clbench.report.figures.write import write_figures
-from clbench.report.groups import usable
 from clbench.report.leaderboard import leaderboard
 from clbench.report.leaderboard.files import FORMATS as LEADERBOARDS
 from clbench.report.load import LeftOut, find_runs
 from clbench.report.tables import table
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 from clbench.runfolder.files import file_hash
 
@@ -57,7 +57,7 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
         runs: that may be published.
         left_out: the others, which leaderboards and tables name.
     """
-    ranked = leaderboard(runs, left_out, told_task=told_the_task())
+    ranked = leaderboard(runs, left_out, marked=marked_strategies())
     for kind, of in LEADERBOARDS.items():
         yield RESULTS / f"leaderboard.{kind}", of(ranked)
     tables = {kind: tabulated(runs, kind, left_out) for kind in ("md", "csv", "tex")}
@@ -90,7 +90,7 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
 
 def tabulated(runs: Sequence[Run], kind: str, left_out: Sequence[LeftOut]) -> str:
     """What ``clbench table`` prints."""
-    return table(runs, format=kind, left_out=left_out, told_task=told_the_task()).rstrip() + "\n"
+    return table(runs, format=kind, left_out=left_out, marked=marked_strategies()).rstrip() + "\n"
 
 
 def drawn_from(runs: Sequence[Run]) -> str:

@@ -132,7 +132,7 @@ def _gzipped(content: bytes, folder: Path) -> object:
 
 def _in_run(name: str) -> Callable[[bytes, Path], object]:
     def read(content: bytes, folder: Path) -> object:
-        run = folder / "toy@1" / "naive-s0-00000000"
+        run = folder / "toy@1" / "naive"
         run.mkdir(parents=True, exist_ok=True)
         for file, sound in RUN.items():
             if not (run / file).exists() or (run / file).read_bytes() != sound:

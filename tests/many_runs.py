@@ -9,10 +9,12 @@ import numpy as np
 
 from clbench.config import config_hash
 from clbench.continual import CaseRow
-from clbench.runfolder import StreamRecord, TaskRecord, read_run
+from clbench.drift import METRICS as DRIFT_METRICS
+from clbench.drift import DriftRow
+from clbench.runfolder import StreamRecord, TaskRecord, TrainRow, read_run
 from clbench.runfolder.files import write_json
 from clbench.runfolder.summary import hash_files, summarize
-from clbench.runfolder.tables import case_text
+from clbench.runfolder.tables import case_text, drift_text, train_text
 from synthetic_runs import config
 
 TASKS, CASES, LABELS = 5, {"val": 2, "test": 4}, {"rv": 1, "myo": 2, "lv": 3}
@@ -45,6 +47,14 @@ def rows_of(stream: StreamRecord, rng: np.random.Generator) -> Iterator[CaseRow]
                             yield CaseRow(after, on, split, case, case, label, metric, round(value, 6))
 
 
+def drift_of_tasks(rng: np.random.Generator) -> list[DriftRow]:
+    """Drift of every task but the last at two taps."""
+    places = [
+        (task, tap, metric) for task in range(1, TASKS) for tap in ("bottleneck", "last") for metric in DRIFT_METRICS
+    ]
+    return [DriftRow(*place, round(rng.uniform(), 6)) for place in places]
+
+
 def write_run(out: Path, stream: StreamRecord, strategy: str, seed: int) -> Path:
     """A complete run folder without the cost of doing it safely."""
     resolved = config(strategy, seed, numbers=2)
@@ -57,8 +67,10 @@ def write_run(out: Path, stream: StreamRecord, strategy: str, seed: int) -> Path
     (path / "cases.csv").write_text(case_text(rows_of(stream, rng)))
     stage = {"seconds": 60.0, "peak_memory_mb": 900.0, "parameters": 180900, "stored_bytes": {}, "replayed_fraction": 0}
     write_json(path / "cost.json", {"stages": [{"stage": "train", "task": task, **stage} for task in range(TASKS)]})
+    (path / "train.csv").write_text(train_text([TrainRow(1, 1, {"loss": 1.5}, 0.01, 0.1)], ["loss"], header=True))
+    (path / "drift.csv").write_text(drift_text(drift_of_tasks(rng)))
     run = read_run(path)
-    write_json(path / "summary.json", summarize(run.stream, run.regime, run.rows, hash_files(path)))
+    write_json(path / "summary.json", summarize(run.stream, run.regime, run.rows, hash_files(path), run.drift))
     return path
 
 

@@ -44,7 +44,7 @@ def test_a_finished_run_reads_back_as_written(tmp_path):
     assert run.scores().counts.tolist() == [[2, 2]] * 3
     assert run.metrics()["bwt"] == pytest.approx(-0.2)
     assert run.config_resolved == config()
-    assert run.changed_files(everything=True) == {}
+    assert run.changed_files() == {}
 
 
 def test_the_summary_holds_scores_of_both_splits_and_a_hash_of_every_other_file(tmp_path):

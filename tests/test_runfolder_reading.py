@@ -103,7 +103,7 @@ def test_a_key_whose_order_is_none_or_the_usual_one_is_refused(tmp_path, suffix)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read .*run\.json"):
+    with pytest.raises(InputError, match=r"run\.json is missing"):
         read_run(tmp_path / "nothing")
 
 

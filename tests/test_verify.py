@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import torch
 from clbench import verify as verify_module
 from clbench.continual import CaseRow
 from clbench.errors import InputError
+from clbench.ranking import rank
 from clbench.runfolder import StreamRecord, TaskRecord, TrainRow, read_run
 from clbench.runfolder.files import write_json
-from clbench.runfolder.summary import hash_files, summarize
 from clbench.runfolder.tables import case_text
 from clbench.verify import check, verify
-from synthetic_runs import TASKS, case_rows, config, drift_of, finished, open_folder
+from synthetic_runs import TASKS, case_rows, completed, config, drift_of, finished, open_folder, seal, stream_record
 
 FILES = (
     "run.json",
@@ -48,13 +49,6 @@ def run(tmp_path):
 
 def found(path: Path, data: Path | None = None) -> str:
     return "\n".join(map(str, verify(path, data)))
-
-
-def seal(path: Path) -> None:
-    """Write the summary again, as somebody would who wants a change to pass."""
-    run = read_run(path)
-    (path / "summary.json").unlink()
-    write_json(path / "summary.json", summarize(run.stream, run.regime, run.rows, hash_files(path), run.drift))
 
 
 def test_a_run_as_it_was_finished_has_no_difference(run):
@@ -101,6 +95,85 @@ def test_every_file_of_a_whole_folder_is_found_deleted_cut_short_or_edited(tmp_p
         assert verify(run.path) == []
 
 
+def test_no_run_is_ranked_with_a_file_deleted_cut_short_or_edited(tmp_path):
+    run = whole(tmp_path)
+    for path in sorted(path for path in run.path.rglob("*") if path.is_file()):
+        original = path.read_bytes()
+        for changed in (original[:-1], bytes([original[0] ^ 1]) + original[1:], original + b"\n", None):
+            path.unlink()
+            if changed is not None:
+                path.write_bytes(changed)
+            assert not ranked(tmp_path), path.name
+            path.write_bytes(original)
+    assert ranked(tmp_path)
+
+
+def ranked(out: Path) -> bool:
+    """Whether a leaderboard shows the folder's only run, which it otherwise names as left out."""
+    board = rank(out)
+    assert bool(board.boards) != bool(board.left_out)
+    return bool(board.boards)
+
+
+def without_hashes(run: Path) -> None:
+    """Nothing in the list of hashes, and better scores."""
+    summary = json.loads((run / "summary.json").read_text())
+    write_json(run / "summary.json", {**summary, "hashes": {}})
+    (run / "cases.csv").write_text((run / "cases.csv").read_text().replace("0.550000", "0.950000"))
+
+
+def short_hashes(run: Path) -> None:
+    """A cost that says nothing, and no hash of it."""
+    summary = json.loads((run / "summary.json").read_text())
+    del summary["hashes"]["cost.json"]
+    write_json(run / "summary.json", summary)
+    (run / "cost.json").write_text("{}")
+
+
+def link(run: Path) -> None:
+    (run / "cases.csv").rename(run.parent / "cases.csv")
+    (run / "cases.csv").symlink_to(run.parent / "cases.csv")
+
+
+DAMAGES = {
+    "no hashes": without_hashes,
+    "short hashes": short_hashes,
+    "an added file": lambda run: (run / "notes.txt").write_text("better than it looks"),
+    "a damaged checkpoint": lambda run: next(run.rglob("*.safetensors")).write_bytes(b""),
+    "one of two predictions": lambda run: next(run.rglob("*.nii.gz")).unlink(),
+    "a link": link,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_verify_finds_is_not_ranked(tmp_path, damage):
+    run = whole(tmp_path)
+    damage(run.path)
+    assert verify(run.path)
+    assert not ranked(tmp_path)
+
+
+def test_whole_folders_of_large_files_may_be_left_out(tmp_path):
+    run = whole(tmp_path)
+    shutil.rmtree(run.path / "predictions")
+    shutil.rmtree(run.path / "checkpoints")
+    assert verify(run.path) == []
+    assert ranked(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "train.csv", "cost.json", "drift.csv"])
+def test_a_file_that_was_taken_out_with_its_hash_is_found(tmp_path, name):
+    run = finished(tmp_path, config(numbers=2))
+    (run.path / name).unlink()
+    seal(run.path)
+    assert f"{name}: missing" in found(run.path)
+    assert not ranked(tmp_path)
+
+
+def test_runs_from_before_drift_was_measured_need_none(tmp_path):
+    assert verify(finished(tmp_path, config(numbers=1)).path) == []
+
+
 def whole(out: Path):
     """A run folder with a file of every kind; two predictions and checkpoint files, so that none is a folder's last."""
     with open_folder(out, config("ewc")) as folder:
@@ -127,18 +200,22 @@ def test_a_run_published_without_its_large_files_is_fine(run):
 
 def test_what_went_unchecked_is_said(run, tmp_path):
     assert check(run.path).unchecked == (
-        "scores of the 1 predictions against the raw masks: no raw data at hand; give --data DIR (no data)",
+        "the scores of 1 predictions, splits and patients against the data: no raw data at hand; "
+        "give --data DIR (no data)",
     )
     shutil.rmtree(run.path / "predictions")
     assert check(run.path).unchecked == (
         "scores against the raw masks: the run's 1 predictions are not in this copy of its folder",
+        "splits and patients against the data: give --data DIR",
     )
     shutil.rmtree(whole(tmp_path / "more").path / "checkpoints")
     assert "checkpoints: they are not in this copy of the folder" in check(whole_path(tmp_path / "more")).unchecked
     with open_folder(tmp_path / "other", config("ewc")) as folder:
-        folder.write_cases(case_rows())
-        folder.finish()
-    assert check(folder.path).unchecked == ("scores against the raw masks: the run kept no predictions",)
+        completed(folder, case_rows())
+    assert check(folder.path, Path("somewhere")).unchecked == (
+        "scores against the raw masks: the run kept no predictions",
+        "splits and patients against the data: no raw data at hand; give --data DIR (no data)",
+    )
 
 
 def whole_path(out: Path) -> Path:
@@ -184,7 +261,7 @@ def test_a_run_that_calls_itself_another_strategy_is_found(run):
     content = json.loads((run.path / "run.json").read_text())
     write_json(run.path / "run.json", {**content, "strategy": "ewc"})
     seal(run.path)
-    assert found(run.path) == "run.json: strategy 'ewc', but 'naive' in the configuration"
+    assert found(run.path).startswith("run.json: strategy 'ewc', but 'naive' in the configuration")
 
 
 @pytest.mark.parametrize(
@@ -283,8 +360,7 @@ def test_a_class_stream_needs_scores_of_the_labels_taught(tmp_path, strategy):
         for split, case in (("val", "c1"), ("test", "c0"))
     ]
     with open_folder(tmp_path, config(strategy), stream=record) as folder:
-        folder.write_cases(rows)
-        folder.finish()
+        completed(folder, rows)
     assert verify(folder.path) == []
 
 
@@ -300,12 +376,13 @@ class Raw:
 
 @pytest.fixture
 def data(monkeypatch):
-    """Masks of the stream, and its fingerprint, as the data modules would give them."""
-    truth: dict[str, Any] = {"fingerprint": "f" * 64, "mask": np.zeros((4, 5, 3), np.uint8)}
+    """Record, patients and masks of the stream, as the data modules would give them."""
+    truth: dict[str, Any] = {"record": stream_record(), "mask": np.zeros((4, 5, 3), np.uint8)}
+    truth["patients"] = {case: case for task in TASKS for case in (f"{task}/{number}" for number in range(4))}
     truth["mask"][1:3, 1:3, :2] = 1
 
     def raw_data(run, data_root, card):
-        return verify_module.RawData(truth["fingerprint"], TASKS, lambda case_id: Raw(truth["mask"]))
+        return verify_module.RawData(truth["record"], truth["patients"], lambda case_id: Raw(truth["mask"]))
 
     monkeypatch.setattr(verify_module, "raw_data", raw_data)
     return truth
@@ -321,8 +398,38 @@ def test_a_score_that_its_prediction_gives_is_fine(tmp_path, data):
 
 
 def test_other_data_are_named_and_not_scored(run, data):
-    data["fingerprint"] = "0" * 64
+    data["record"] = stream_record(fingerprint="0" * 64)
     assert found(run.path).startswith("data: not the data that the run was trained on")
+
+
+def test_cases_of_other_patients_than_in_the_data_are_found_and_not_scored(run, data):
+    data["patients"] |= {"A/1": "p1", "B/0": "p1"}
+    assert found(run.path) == (
+        "cases.csv: 2 cases are of other patients in the data, such as A/1, which is of p1 and not of A/1"
+    )
+
+
+def test_other_splits_than_those_of_the_data_are_found_and_not_scored(run, data):
+    task = data["record"].tasks[0]
+    moved = replace(task, cases={"train": ("A/2",), "val": ("A/3",), "test": task.cases["test"]})
+    data["record"] = replace(data["record"], tasks=(moved, data["record"].tasks[1]))
+    assert found(run.path) == (
+        "run.json: split train of task A is not that of toy@1: 2 cases differ, such as A/2\n"
+        "run.json: split val of task A is not that of toy@1: 2 cases differ, such as A/2"
+    )
+
+
+@pytest.mark.parametrize("change", [{"kind": "class"}, {"labels": {"organ": 2}}])
+def test_another_kind_of_stream_and_other_labels_are_found(run, data, change):
+    data["record"] = replace(data["record"], **change)
+    assert found(run.path) == "run.json: kind or labels are not those of toy@1"
+
+
+def test_splits_and_patients_of_a_run_without_predictions_are_compared_where_data_are_given(run, data):
+    shutil.rmtree(run.path / "predictions")
+    data["patients"]["A/1"] = "p1"
+    assert found(run.path) == ""
+    assert "1 cases are of other patients in the data" in found(run.path, Path("somewhere"))
 
 
 def test_masks_of_another_shape_are_named(run, data):

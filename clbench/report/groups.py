@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from clbench.continual import Floats
-from clbench.report.load import LeftOut
 from clbench.runfolder import Run
 
 OF_THE_ROW = ("strategy", "options", "network", "seed")
 """Resolved settings in which the runs of one table may differ: some strategies bring a network of their own."""
-
-
+SHOWN = 8  # digits of a hash
 REFERENCES = ("single", "naive", "joint")
 """Strategies whose runs other runs are measured against."""
 
@@ -46,19 +44,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that can be compared: same stream, data, training budget and precision.
+    """Runs that can be compared: same stream, data, cases of the same patients, training budget and precision.
 
     Attributes:
         stream: key, with ``+phantom`` for the procedural twin.
         fingerprint: of the data.
         settings: resolved settings that all runs share.
-        differing: those of them, flattened, in which tables with the same title differ.
+        subjects: what of the data was scored, as ``Run.subjects`` has it.
+        differing: those settings, flattened, and those subjects, shortened, in which tables with the same title differ.
         rows: of the table.
     """
 
     stream: str
     fingerprint: str
     settings: Mapping[str, Any]
+    subjects: Mapping[str, str]
     differing: Mapping[str, str]
     rows: tuple[Row, ...]
 
@@ -95,61 +95,49 @@ def references_of(scores: Mapping[str, Floats]) -> dict[str, Floats | None]:
     }
 
 
-def usable(runs: Iterable[Run], check: Callable[[Run], str] = lambda run: "") -> tuple[list[Run], list[LeftOut]]:
-    """Complete runs whose files are as they were when the run ended, each configuration once; and the others.
-
-    Args:
-        runs: complete or not.
-        check: one more reason to leave out a run whose files are as they were; empty when there is none.
-    """
-    kept: dict[tuple[str, str], Run] = {}
-    left_out: list[LeftOut] = []
-    for run in sorted(runs, key=lambda run: run.path):
-        identity = (run.config_hash, run.stream.fingerprint)
-        if fault := _fault(run) or check(run):
-            left_out.append(LeftOut(run.path, fault))
-        elif identity in kept:
-            twin = LeftOut(kept[identity].path, "").name
-            left_out.append(LeftOut(run.path, f"the same settings, seed and data as {twin}"))
-        else:
-            kept[identity] = run
-    return list(kept.values()), left_out
-
-
-def _fault(run: Run) -> str:
-    """Why no number of a run may be shown; empty when they may."""
-    if not run.complete:
-        return "not complete; run its command again to go on"
-    if changed := run.changed_files(everything=False):
-        what = ", ".join(f"{name} {how}" for name, how in changed.items())
-        return f"not as it was when it ended: {what}"
-    try:
-        fault = run.summary_fault()
-    except ValueError as error:
-        return f"cases.csv: {error}"
-    return f"summary.json: {fault}" if fault else ""
-
-
 def groups(runs: Sequence[Run]) -> list[Group]:
     """Split runs into tables, sorted by stream."""
-    tables: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+    tables: dict[_Key, list[Run]] = defaultdict(list)
     for run in runs:
         shared = {key: value for key, value in run.config_resolved.items() if key not in OF_THE_ROW}
-        tables[run.stream.key, run.stream.fingerprint, _canonical(shared), _canonical(run.stream.to_json())].append(run)
-    titles: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+        tables[_Key(run.stream.key, run.stream.fingerprint, _canonical(shared), json.dumps(run.subjects))].append(run)
+    titles: dict[tuple[str, ...], list[_Key]] = defaultdict(list)
     for key in tables:
-        titles[_title(key)].append(_flat(json.loads(key[2])))
-    return [_group(key, tables[key], titles[_title(key)]) for key in sorted(tables)]
+        titles[key.title].append(key)
+    return [_group(key, tables[key], titles[key.title]) for key in sorted(tables)]
 
 
-def _title(key: tuple[str, ...]) -> tuple[str, ...]:
-    settings = json.loads(key[2])
-    return (*key[:2], *(str(settings.get(name)) for name in ("preset", "precision")))
+class _Key(NamedTuple):
+    """What the runs of one table share: stream and data, and as JSON their settings and what of the data was scored."""
+
+    stream: str
+    fingerprint: str
+    settings: str
+    subjects: str
+
+    @property
+    def title(self) -> tuple[str, ...]:
+        settings = json.loads(self.settings)
+        return (self.stream, self.fingerprint, *(str(settings.get(name)) for name in ("preset", "precision")))
 
 
-def _group(key: tuple[str, ...], runs: Sequence[Run], alike: Sequence[Mapping[str, str]]) -> Group:
-    settings = json.loads(key[2])
-    return Group(key[0], key[1], settings, _telling(_flat(settings), alike), _rows(runs))
+def _group(key: _Key, runs: Sequence[Run], alike: Sequence[_Key]) -> Group:
+    settings, subjects = json.loads(key.settings), json.loads(key.subjects)
+    differing = {
+        **_telling(_flat(settings), [_flat(json.loads(other.settings)) for other in alike]),
+        **_setting_apart(subjects, [json.loads(other.subjects) for other in alike]),
+    }
+    return Group(key.stream, key.fingerprint, settings, subjects, differing, _rows(runs))
+
+
+def _setting_apart(own: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The first parts that set ``own`` apart from all others, shortened; with other names of cases all parts differ."""
+    found: dict[str, str] = {}
+    for key, value in own.items():
+        alike = [other for other in others if all(other[name] == own[name] for name in found)]
+        if any(other[key] != value for other in alike):
+            found[key] = value[:SHOWN]
+    return found
 
 
 def _rows(runs: Sequence[Run]) -> tuple[Row, ...]:

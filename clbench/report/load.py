@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from clbench.errors import InputError
 from clbench.runfolder import Run, read_run
+
+_OF_A_RUN = {"run.json", "summary.json", "cases.csv"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,10 @@ class LeftOut:
 
 
 def run_folders(*paths: Path | str) -> list[Path]:
-    """Every folder at or below the paths that holds a ``run.json``, sorted, each once.
+    """Every folder at or below the paths that holds a file of a run, sorted, each once.
+
+    One without its ``run.json`` is among them, so that whoever reads it says so: a run is not passed over in silence
+    because that file is gone.
 
     Raises:
         InputError: a path that is no folder, or no run folder anywhere.
@@ -36,7 +42,8 @@ def run_folders(*paths: Path | str) -> list[Path]:
     for path in map(Path, paths):
         if not path.is_dir():
             raise InputError(f"no such folder: {path}; give a run folder or the --out folder of runs")
-    found = {file.parent.resolve(): file.parent for path in map(Path, paths) for file in path.rglob("run.json")}
+    walked = (place for path in paths for place, _, names in os.walk(path) if _OF_A_RUN & set(names))
+    found = {Path(place).resolve(): Path(place) for place in walked}
     if not found:
         raise InputError(f"no run folder in {', '.join(map(str, paths))}; make one with: clbench run")
     return sorted(found.values())

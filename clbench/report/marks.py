@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from clbench.report.groups import Group, Row
 from clbench.report.threads import known_threads
 
 TOLD_TASK, REPLAYS = "told the task at test time", "replays images"
+Marked = Mapping[str, Collection[str]]
+NO_MARKS: Marked = MappingProxyType({})
 
 
-def marks(group: Group, row: Row, spent: Mapping[str, float | None], told_task: Collection[str]) -> tuple[str, ...]:
+def marks(group: Group, row: Row, spent: Mapping[str, float | None], marked: Marked) -> tuple[str, ...]:
     """The marks of a row.
 
     Args:
@@ -18,10 +21,12 @@ def marks(group: Group, row: Row, spent: Mapping[str, float | None], told_task: 
             marked with its own, since training amplifies the float noise between them.
         row: strategy and runs.
         spent: what it costs, as ``costs`` gives it.
-        told_task: strategies that are told the task of a test image.
+        marked: mark -> strategies whose rows have it, whatever their runs say.
     """
-    told = not set(row.runs[0].strategy.split("+")).isdisjoint(told_task)
-    flags = (*((TOLD_TASK,) if told else ()), *((REPLAYS,) if spent["replayed_fraction"] else ()))
+    parts = set(row.runs[0].strategy.split("+"))
+    known = {mark for mark, strategies in marked.items() if parts.intersection(strategies)}
+    said = {REPLAYS} if spent["replayed_fraction"] else set()
+    flags = tuple(mark for mark in (TOLD_TASK, REPLAYS) if mark in known | said)
     several = len(known_threads(run for other in group.rows for run in other.runs)) > 1
     threads = _threads_text(known_threads(row.runs)) if several else ""
     return (*flags, threads) if threads else flags

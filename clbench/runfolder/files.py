@@ -108,6 +108,11 @@ def _refused(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
 
 
+def content_hash(content: Any) -> str:
+    """SHA-256 (hex) of content for JSON, in whatever order its keys are."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def sync(path: Path) -> None:
     """Make sure that a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -275,7 +275,12 @@ def run_path(out: Path, stream_key: str, strategy: str, seed: int, config_hash: 
     """
     if not _STRATEGY.fullmatch(strategy):
         raise InputError(f"'{strategy}' is no strategy name")
-    return out / stream_key / f"{strategy}-s{seed}-{config_hash[:8]}"
+    return out / stream_key / run_name(strategy, seed, config_hash)
+
+
+def run_name(strategy: str, seed: int, config_hash: str) -> str:
+    """The name of a run's folder."""
+    return f"{strategy}-s{seed}-{config_hash[:8]}"
 
 
 def _path(out: Path, strategy: str, seed: int, config_hash: str, stream: StreamRecord) -> Path:
@@ -318,17 +323,25 @@ def _open(path: Path, content: Mapping[str, Any], stream: StreamRecord) -> Statu
 def _require_same(path: Path, resolved: Mapping[str, Any], config_hash: str, stream: StreamRecord) -> None:
     """Refuse to go on with a folder of the same name that belongs to another run."""
     there = read_run(path)
-    keys = sorted(
-        key for key in {*there.config_resolved, *resolved} if there.config_resolved.get(key) != resolved.get(key)
-    )
-    differences = [f"settings ({', '.join(keys) or 'hash'})"] if there.config_hash != config_hash or keys else []
+    settings = other_settings(there.config_resolved, there.config_hash, resolved, config_hash)
+    differences = [settings] if settings else []
     if there.stream.fingerprint != stream.fingerprint:
         differences.append(f"data (fingerprint {there.stream.fingerprint[:8]} there, {stream.fingerprint[:8]} now)")
     elif there.stream != stream:
         differences.append("tasks, labels or splits")
     if differences:
-        what = " and other ".join(differences)
-        raise InputError(f"{path} holds a run with other {what}; choose another --out or remove that folder")
+        raise holds_another(path, " and other ".join(differences))
+
+
+def other_settings(there: Mapping[str, Any], there_hash: str, resolved: Mapping[str, Any], config_hash: str) -> str:
+    """Which settings of a folder's configuration are not those of another one, in words; empty when all are."""
+    keys = sorted(key for key in {*there, *resolved} if there.get(key) != resolved.get(key))
+    return f"settings ({', '.join(keys) or 'hash'})" if there_hash != config_hash or keys else ""
+
+
+def holds_another(path: Path, what: str) -> InputError:
+    """The refusal to use a folder of a run's name for it."""
+    return InputError(f"{path} holds a run with other {what}; choose another --out or remove that folder")
 
 
 def _remove_partial(path: Path) -> None:

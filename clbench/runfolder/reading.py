@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +21,7 @@ from clbench.runfolder.tables import read_cases, read_drift
 
 SCHEMA_VERSION = 1
 _place = attrgetter("after_task", "on_task", "label", "metric")
+_owner = attrgetter("case", "patient")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,16 @@ class Run:
     def complete(self) -> bool:
         """Whether the run came to its end."""
         return self.summary is not None
+
+    @cached_property
+    def patients(self) -> dict[str, str]:
+        """Case -> patient, of every case that was scored."""
+        return dict(map(_owner, self.rows))
+
+    @cached_property
+    def subjects(self) -> dict[str, str]:
+        """What was scored, besides the stream's key and fingerprint: parts of its record, and whose the cases are."""
+        return {**self.stream.parts, "patients": files.content_hash(self.patients)}
 
     def scores(self, split: str = "test", metric: str = "dice") -> ScoreMatrix:
         """R with the number of cases behind each entry, computed from the rows."""
@@ -102,10 +114,15 @@ class Run:
         mean: float | None = found["taps"].get(tap) if tap else found["mean"]
         return mean
 
-    def changed_files(self, *, everything: bool) -> dict[str, str]:
+    @property
+    def numbers(self) -> int:
+        """The ``numbers`` of the configuration, which say what files and rows the run must have."""
+        return int(self.config_resolved.get("numbers", 1))
+
+    def changed_files(self) -> dict[str, str]:
         """Files of a complete run that are not as its summary says; see ``summary.changed_files``."""
         hashes = {} if self.summary is None else self.summary["hashes"]
-        return summary.changed_files(self.path, hashes, everything=everything)
+        return summary.changed_files(self.path, hashes, summary.required_files(self.numbers))
 
     def summary_fault(self) -> str:
         """How the summary of a complete run differs, byte for byte, from what the rows come to; empty when it does not.
@@ -136,6 +153,8 @@ def read_run(path: Path) -> Run:
         InputError: not a run folder, damaged, or written by a newer clbench.
     """
     source = path / "run.json"
+    if not source.exists():
+        raise InputError(f"{source} is missing, and nothing else says what run this is; restore it, or remove the rest")
     content = _checked(files.read_json(source), source, SCHEMA_VERSION)
     try:
         stream = StreamRecord.from_json(content["stream"], source)

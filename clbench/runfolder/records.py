@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
 from clbench.continual import Kind
 from clbench.errors import InputError
+from clbench.runfolder.files import content_hash
 
 MOST_CHARACTERS = 200  # of a case id: file names end at 255 bytes, and predictions have suffixes
 _CASE_ID = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
@@ -64,6 +66,17 @@ class StreamRecord:
     def task_labels(self) -> tuple[tuple[str, ...], ...]:
         """The label names of each task, as ``clbench.continual`` wants them."""
         return tuple(task.labels for task in self.tasks)
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """What the record says besides key and fingerprint: part -> a text that differs where the part does."""
+        tasks = [[task.name, task.labels, dict(task.cases)] for task in self.tasks]
+        return {
+            "kind": self.kind,
+            "labels": content_hash(dict(self.labels)),
+            "anonymized": self.anonymized or "no",
+            "cases": content_hash([tasks, sorted(self.excluded)]),
+        }
 
     def check(self) -> None:
         """Refuse what could not be written or read back safely.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from clbench.continual import CaseRow, Regime, continual_metrics, score_matrix
+from clbench.drift import SINCE as DRIFT_SINCE
 from clbench.drift import DriftRow, summarize_drift
 from clbench.errors import InputError
 from clbench.metrics import METRICS
@@ -20,6 +21,8 @@ FILE_NAME = "summary.json"
 SCHEMA_VERSION = 1
 LARGE = ("predictions", "checkpoints")
 """Folders that a published run may leave out."""
+LINK = "is a link; a run folder holds only files of its own"
+_ALWAYS = ("run.json", "cases.csv", "train.csv", "cost.json")
 
 
 def summarize(
@@ -66,42 +69,57 @@ def hash_files(folder: Path) -> dict[str, str]:
     Raises:
         InputError: a link, which could point anywhere.
     """
-    hashes = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+    there = _files(folder)
+    for path in there.values():
         if path.is_symlink():
-            raise InputError(f"{path} is a link; a run folder holds only files of its own")
-        if path.is_file() and name not in (FILE_NAME, lock.FILE_NAME) and files.TEMPORARY not in name:
-            hashes[name] = files.file_hash(path)
-    return hashes
+            raise InputError(f"{path} {LINK}")
+    return {name: files.file_hash(path) for name, path in there.items()}
 
 
-def changed_files(folder: Path, hashes: Mapping[str, str], *, everything: bool) -> dict[str, str]:
-    """The files that are not as ``summary.json`` says.
+def required_files(numbers: int) -> tuple[str, ...]:
+    """The files that every complete run of that ``numbers`` has, besides its summary."""
+    return (*_ALWAYS, *(("drift.csv",) if numbers >= DRIFT_SINCE else ()))
+
+
+def changed_files(folder: Path, hashes: Mapping[str, str], required: Sequence[str] = _ALWAYS) -> dict[str, str]:
+    """The files that are not as ``summary.json`` says; only ``LARGE`` folders may be missing, and only as a whole.
 
     Args:
         folder: of the run.
         hashes: from its summary.
-        everything: False skips ``checkpoints/``, on which no score depends any more, and predictions that are not
-            there. With True only the whole folders may be missing, and files that the summary lacks are named.
+        required: files that must be there and in the summary.
 
     Returns:
-        relative path -> ``"missing"``, ``"changed"`` or ``"not in the summary"``; empty when all is well.
+        relative path -> how it differs, such as ``"missing"``; empty when all is well.
     """
-    left_out = tuple(f"{name}/" for name in LARGE if not everything or not (folder / name).exists())
-    found: dict[str, str] = {}
-    for name, digest in hashes.items():
-        path = folder / name
-        skipped = name.startswith(left_out) and not _is_file(path)
-        if skipped or (not everything and name.startswith("checkpoints/")):
-            continue
-        if Path(name).is_absolute() or ".." in Path(name).parts or not _is_file(path):
-            found[name] = "missing"
-        elif files.file_hash(path) != digest:
-            found[name] = "changed"
-    if everything:
-        found |= {name: "not in the summary" for name in hash_files(folder) if name not in hashes}
-    return found
+    left_out = tuple(f"{name}/" for name in LARGE if not (folder / name).exists())
+    known = {name: _change(folder, name, digest) for name, digest in hashes.items() if not name.startswith(left_out)}
+    found = {name: how for name, how in known.items() if how}
+    for name, path in _files(folder).items():
+        if name not in hashes or path.is_symlink():
+            found[name] = LINK if path.is_symlink() else "not in the summary"
+    return {name: "missing" for name in required if name not in hashes} | found
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Relative path -> path of every file and link of a run folder but its lock and summary, sorted."""
+    paths = ((path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*")))
+    return {
+        name: path
+        for name, path in paths
+        if path.is_symlink()
+        or (path.is_file() and name not in (FILE_NAME, lock.FILE_NAME) and files.TEMPORARY not in name)
+    }
+
+
+def _change(folder: Path, name: str, digest: str) -> str:
+    """How a file differs from its hash; empty when it does not."""
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts or not _is_file(path):
+        return "missing"
+    if path.is_symlink():
+        return LINK
+    return "" if files.file_hash(path) == digest else "changed"
 
 
 def _is_file(path: Path) -> bool:

@@ -24,6 +24,7 @@ class StrategySpec:
         needs_past: True when it does something only from the second task on, so that ``joint`` excludes it.
         reference: True for rows that bound the others (not a continual learner).
         task_identity: True when it is told the task at test time.
+        replays: True when it can look at images of earlier tasks again.
         replaces_loss: True when it reads partly annotated masks in its own way, so that two such do not go together.
         family: under which heading of the documentation it stands.
         network: key of the network that is part of it; ``""`` when it works with any.
@@ -36,6 +37,7 @@ class StrategySpec:
     needs_past: bool = False
     reference: bool = False
     task_identity: bool = False
+    replays: bool = False
     replaces_loss: bool = False
     family: Family = "regularization"
     network: str = ""

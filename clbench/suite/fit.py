@@ -19,8 +19,8 @@ def fit_data(runs: Sequence[Planned]) -> list[bool]:
 
     @cache
     def record(stream: str, order: str | None, phantom: bool, data: str, anonymize: bool) -> StreamRecord | None:
-        from clbench.assembly import stream_record
         from clbench.naming import salted
+        from clbench.recording import stream_record
         from clbench.streams.load import load_stream
 
         try:

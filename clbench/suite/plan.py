@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from clbench.config import RunConfig, make_config
+from clbench.config import Experiment, RunConfig, make_config
 from clbench.errors import InputError
 from clbench.suite.file import Block, card_of, read_suite
 
@@ -84,7 +84,8 @@ def plan_suite(
         a suite that is stopped early can be compared.
 
     Raises:
-        InputError: a file, name, option or value that does not fit; a run planned twice; a pattern that fits none.
+        InputError: a file, name, option or value that does not fit; a run planned twice; a pattern that fits none; a
+            folder with the name of a planned run that holds another one.
     """
     runs = [
         _planned(config, settings)
@@ -143,8 +144,22 @@ def _planned(config: RunConfig, settings: tuple[str, ...]) -> Planned:
     path = run_path(config.out, stream.key, experiment.strategy, experiment.seed, experiment.hash)
     state: State = "new"
     if (path / "run.json").exists():
+        _require_own(path, experiment)
         state = "complete" if (path / "summary.json").exists() else "begun"
     return Planned(config, settings, path, state, _threads(path) if state == "begun" else 0)
+
+
+def _require_own(path: Path, experiment: Experiment) -> None:
+    """Refuse a folder with another run in it; what else may be wrong with it is said by the run's own command."""
+    from clbench.runfolder.folder import holds_another, other_settings
+
+    try:
+        config = json.loads((path / "run.json").read_text(encoding="utf-8"))["config"]
+        resolved, digest = dict(config["resolved"]), str(config["hash"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return
+    if what := other_settings(resolved, digest, experiment.model_dump(mode="json"), experiment.hash):
+        raise holds_another(path, what)
 
 
 def _threads(path: Path) -> int:

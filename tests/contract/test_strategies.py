@@ -274,6 +274,13 @@ def test_every_option_changes_something(run_once, name, option):
     assert any(not first[key].equal(second[key]) for key in first)
 
 
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_the_registry_knows_who_replays_images(run_once, name):
+    cost = json.loads((run_once(name) / "cost.json").read_text())
+    fractions = [stage["replayed_fraction"] for stage in cost["stages"] if stage["stage"] == "train"]
+    assert (max(fractions) > 0) == STRATEGIES[name].replays
+
+
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].plugin])
 def test_stored_bytes_in_the_cost_file_are_what_the_checkpoint_holds(run_once, name):
     folder = run_once(name)

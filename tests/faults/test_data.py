@@ -185,7 +185,7 @@ def test_a_run_without_faults_is_the_same_with_and_without_the_option(card, tmp_
 
 
 def test_leaving_cases_out_changes_the_fingerprint(card):
-    from clbench.assembly import stream_record
+    from clbench.recording import stream_record
 
     stream = load_stream(str(card), data=card.parent)
     fewer = without_cases(stream, {stream.tasks[0].train[0].case_id: "constant image"})

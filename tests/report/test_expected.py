@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clbench.errors import InputError
@@ -58,6 +60,23 @@ def test_a_seed_that_is_not_there_is_counted_and_one_too_many_is_not(runs, file,
     more = [*runs, finished(tmp_path / "runs", config("naive", 2), scores=scores(0.1))]
     assert compare(more, read_expected(file)) == Outcome((), 4, 0)
     assert compare([], read_expected(file)) == Outcome((), 0, 4)
+
+
+def test_each_of_two_tables_with_rows_of_one_name_is_compared(runs, file, tmp_path):
+    hidden = replace(stream_record(), anonymized="0123abcd")
+
+    def twins(out, first=0.6):
+        return [
+            finished(tmp_path / out, run.config_resolved, scores=scores(first + 0.1 * run.seed), stream=hidden)
+            for run in runs
+        ]
+
+    assert compare([*runs, *twins("same")], read_expected(file)) == Outcome((), 4, 0)
+    assert compare(twins("same"), read_expected(file)) == Outcome((), 4, 0)
+    both = [*runs, *twins("other", 0.1)]
+    assert "final: 0.525000, but 0.775000" in compare(both, read_expected(file)).faults[1]
+    file.write_text(expected_text(both, 0.01))
+    assert compare(both, read_expected(file)) == Outcome((), 8, 0)
 
 
 def test_rows_that_were_not_run_are_counted_and_the_others_compared(runs, tmp_path):

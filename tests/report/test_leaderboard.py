@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 
 import pytest
 
 from clbench import cli
 from clbench.errors import InputError
+from clbench.ranking import rank
 from clbench.report.leaderboard import leaderboard, write
 from clbench.report.leaderboard.cells import HEAD, rows
 from clbench.report.leaderboard.files import FORMATS
 from clbench.report.load import LeftOut, find_runs, load_runs
+from clbench.report.marks import TOLD_TASK
 from many_runs import write_many
-from synthetic_runs import case_rows, config, drift_of, finished, open_folder, stream_record
+from synthetic_runs import case_rows, completed, config, drift_of, finished, open_folder, stream_record
 
 BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
 JOINT = ((0.1, 0.2), (float("nan"),) * 2, (0.9, 0.95))
@@ -87,19 +88,27 @@ def test_the_best_distance_is_the_smallest(tmp_path):
 
 def test_costs_and_marks_are_shown(tmp_path):
     with open_folder(tmp_path, config("replay")) as folder:
-        folder.write_cases(case_rows())
         stages = [
             {"stage": "train", "seconds": 10, "peak_memory_mb": 50.0, "parameters": 7, "replayed_fraction": 0.25},
             {"stage": "evaluate", "seconds": 99, "peak_memory_mb": 70.0},
             {"stage": "train", "seconds": 20, "stored_bytes": {"replay": 3e6, "ewc": 1e6}, "replayed_fraction": 0.5},
         ]
-        folder.write_cost({"stages": stages})
-        folder.finish()
+        completed(folder, case_rows(), cost={"stages": stages})
     finished(tmp_path, config("ewc+mib"))
-    found = cells_of(board_of(tmp_path, told_task={"mib"}))
+    found = cells_of(board_of(tmp_path, marked={TOLD_TASK: {"mib"}}))
     shown = ("train, s", "peak, MB", "stored, MB", "replayed", "parameters", "marks")
     assert [found["replay"][name] for name in shown] == ["30", "70", "4.0", "0.50", "7", "replays images"]
     assert found["ewc+mib"]["marks"] == "told the task at test time"
+
+
+def test_a_row_is_marked_though_its_runs_do_not_say_what_they_replay(tmp_path):
+    finished(tmp_path / "1", config("ewc+replay"))
+    finished(tmp_path / "2", config("pnn"), BETTER)
+    finished(tmp_path / "3", config("naive"))
+    found = cells_of(rank(tmp_path))
+    assert {label: row["marks"] for label, row in found.items()} == {
+        **{"ewc+replay": "replays images", "pnn": "told the task at test time", "naive": ""}
+    }
 
 
 def test_rows_of_other_numbers_of_threads_are_marked_in_every_format(tmp_path):
@@ -114,9 +123,7 @@ def test_rows_of_other_numbers_of_threads_are_marked_in_every_format(tmp_path):
 @pytest.mark.parametrize("cost", [[], {"stages": 3}, {"stages": [4, {"stage": "train", "seconds": "x"}]}])
 def test_a_cost_file_that_says_nothing_is_not_available(tmp_path, cost):
     with open_folder(tmp_path) as folder:
-        folder.write_cases(case_rows())
-        (folder.path / "cost.json").write_text(json.dumps(cost))
-        folder.finish()
+        completed(folder, case_rows(), cost=cost)
     assert cells_of(board_of(tmp_path))["naive"]["train, s"] == "n/a"
 
 
@@ -137,8 +144,7 @@ def test_unfinished_changed_damaged_and_inconsistent_runs_are_left_out_and_named
     damaged = finished(runs / "damaged", config("segreg"))
     (damaged.path / "run.json").write_text("{")
     with open_folder(runs / "short", config("segreg")) as folder:
-        folder.write_cases([row for row in case_rows() if row.case != "A/0"])
-        folder.finish()
+        completed(folder, [row for row in case_rows() if row.case != "A/0"])
     assert cli.execute(["leaderboard", str(runs)]) == 0
     text = (tmp_path / "leaderboard.md").read_text()
     assert text.count("| naive |") == 1

@@ -5,19 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from clbench.continual import METRIC_KEYS, CaseRow
 from clbench.errors import InputError
-from clbench.report.groups import groups, usable
+from clbench.report.figures.write import folder_name
+from clbench.report.groups import groups
 from clbench.report.leaderboard import leaderboard
 from clbench.report.load import LeftOut, find_runs, load_runs
+from clbench.report.marks import TOLD_TASK
 from clbench.report.markup import escape_csv, escape_markdown, escape_tex
+from clbench.report.results import title
 from clbench.report.tables import table
+from clbench.report.usable import usable
 from clbench.runfolder import StreamRecord, TaskRecord
-from synthetic_runs import SCORES, case_rows, config, drift_of, finished, open_folder, stream_record
+from command_line import clbench
+from synthetic_runs import SCORES, case_rows, completed, config, drift_of, finished, open_folder, stream_record
 
 BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
 SINGLE = ((0.1, 0.2), (0.85, 0.25), (0.3, 0.95))
@@ -51,7 +58,7 @@ def test_every_row_is_marked_with_its_threads_where_they_differ(tmp_path):
     assert "thread" not in table(load_runs(tmp_path))
     finished(tmp_path, config("mib", seed=1), provenance={"device": "cpu, 2 threads"})
     finished(tmp_path, config("ewc"), provenance={"device": "cpu, 16 threads"})
-    found = cells(table(load_runs(tmp_path), told_task={"ewc"}))
+    found = cells(table(load_runs(tmp_path), marked={TOLD_TASK: {"ewc"}}))
     assert {label: row["marks"] for label, row in found.items()} == {
         **{"naive": "1 thread", "mib": "1 and 2 threads", "ewc": "told the task at test time, 16 threads"}
     }
@@ -73,15 +80,13 @@ def test_a_run_that_does_not_say_its_processor_threads_has_no_such_mark(tmp_path
 def test_cost_and_marks_of_a_row_are_shown(tmp_path):
     finished(tmp_path)
     with open_folder(tmp_path, config("replay")) as folder:
-        folder.write_cases(case_rows(BETTER))
         stage = {"stage": "train", "seconds": 9, "stored_bytes": {"replay": 3e6}, "replayed_fraction": 0.5}
-        folder.write_cost({"stages": [{**stage, "parameters": 7}]})
-        folder.finish()
-    found = cells(table(load_runs(tmp_path), told_task={"naive"}))
+        completed(folder, case_rows(BETTER), cost={"stages": [{**stage, "parameters": 7}]})
+    found = cells(table(load_runs(tmp_path), marked={TOLD_TASK: {"naive"}}))
     shown = ("seconds", "stored_mb", "parameters", "marks")
     assert [found["replay"][name] for name in shown] == ["9", "3.0", "7", "replays images"]
     assert found["naive"]["marks"] == "told the task at test time"
-    (told,) = csv.DictReader(io.StringIO(table(load_runs(tmp_path)[:1], "csv", told_task={"naive"})))
+    (told,) = csv.DictReader(io.StringIO(table(load_runs(tmp_path)[:1], "csv", marked={TOLD_TASK: {"naive"}})))
     assert told["marks"] == found["naive"]["marks"]
     assert r"\begin{tabular}{lrrrrrrrrrrl}" in table(load_runs(tmp_path), "tex")
 
@@ -211,6 +216,44 @@ def test_a_setting_that_parts_two_tables_is_in_their_titles(tmp_path):
     assert "training.steps 6" in text
 
 
+def of_other_patients(rows):
+    return [row._replace(patient="one" if row.split == "test" else row.patient) for row in rows]
+
+
+def test_runs_whose_test_cases_belong_to_other_patients_never_share_a_table(tmp_path):
+    finished(tmp_path)
+    finished(tmp_path, config("joint"), JOINT)
+    with open_folder(tmp_path, config("ewc")) as folder:
+        completed(folder, of_other_patients(case_rows(BETTER)))
+    for board in leaderboard(*find_runs(tmp_path)).boards:
+        assert re.search(r", patients [0-9a-f]{8}, data ffffffff, [41] test patients?, 4 cases", board.title)
+    assert [{row.label for row in group.rows} for group in groups(load_runs(tmp_path))] in (
+        [{"ewc"}, {"joint", "naive"}],
+        [{"joint", "naive"}, {"ewc"}],
+    )
+
+
+def test_a_run_with_anonymous_cases_has_a_table_a_title_and_a_folder_of_figures_of_its_own(tmp_path):
+    finished(tmp_path / "1")
+    finished(tmp_path / "2", stream=replace(stream_record(), anonymized="0123abcd"))
+    found = groups(load_runs(tmp_path))
+    assert [dict(group.differing) for group in found] == [{"anonymized": "0123abcd"}, {"anonymized": "no"}]
+    assert len({title(group, "dice") for group in found}) == len({folder_name(group) for group in found}) == 2
+    assert [group.differing for group in groups(load_runs(tmp_path / "1"))] == [{}]
+    assert folder_name(found[1]) == folder_name(groups(load_runs(tmp_path / "1"))[0])
+
+
+@pytest.mark.parametrize("part", ["kind", "labels", "cases"])
+def test_what_sets_the_streams_of_two_tables_apart_is_in_their_titles(tmp_path, part):
+    tasks = tuple(replace(task, cases={**task.cases, "train": ()}) for task in stream_record().tasks)
+    change = {"kind": {"kind": "class"}, "labels": {"labels": {"organ": 2}}, "cases": {"tasks": tasks}}[part]
+    finished(tmp_path / "1")
+    finished(tmp_path / "2", stream=replace(stream_record(), **change))
+    found = groups(load_runs(tmp_path))
+    assert [list(group.differing) for group in found] == [[part], [part]]
+    assert len({title(group, "dice") for group in found}) == 2
+
+
 def two_frames(rows):
     """The rows with the two test cases of each task as two frames of one patient."""
     return [row._replace(patient=row.case[0]) if row.split == "test" else row for row in rows]
@@ -222,9 +265,7 @@ def two_frames(rows):
 )
 def test_titles_say_how_many_test_patients_and_cases_are_behind_a_table(rows, told, tmp_path):
     with open_folder(tmp_path) as folder:
-        folder.write_cases(rows)
-        folder.write_cost({})
-        folder.finish()
+        completed(folder, rows, cost={})
     for kind in ("md", "tex"):
         assert f"data ffffffff, {told}" in table(load_runs(tmp_path), kind)
     (board,) = leaderboard(*find_runs(tmp_path)).boards
@@ -236,9 +277,7 @@ def test_a_class_incremental_stream_counts_a_case_once_for_all_its_tasks(tmp_pat
     record = StreamRecord("toy@1", "class", {"organ": 1}, "f" * 64, tasks)
     rows = [CaseRow(2, on, "test", case, "p", "organ", "dice", 0.5) for on in (1, 2) for case in ("a", "b")]
     with open_folder(tmp_path, stream=record) as folder:
-        folder.write_cases(rows)
-        folder.write_cost({})
-        folder.finish()
+        completed(folder, rows, cost={})
     assert "1 test patient, 2 cases" in table(load_runs(tmp_path))
 
 
@@ -269,8 +308,7 @@ def test_a_run_that_was_changed_afterwards_is_left_out_and_named(tmp_path, name)
 
 def test_a_run_published_without_its_large_files_counts(tmp_path):
     run = finished(tmp_path)
-    for path in (run.path / "predictions").rglob("*.nii.gz"):
-        path.unlink()
+    shutil.rmtree(run.path / "predictions")
     assert usable(load_runs(tmp_path)) == ([run], [])
 
 
@@ -287,6 +325,36 @@ def test_the_same_run_twice_is_not_two_seeds(tmp_path):
     text = table(load_runs(tmp_path))
     assert cells(text)["naive"]["seeds"] == "1"
     assert "the same settings, seed and data as toy@1/naive-s0-" in text
+
+
+def test_two_runs_that_should_have_the_same_scores_and_have_not_are_both_left_out(tmp_path):
+    finished(tmp_path, config("ewc"))
+    finished(tmp_path / "1", provenance={"device": "cpu, 1 threads"})
+    finished(tmp_path / "2", scores=BETTER, provenance={"device": "cpu, 2 threads"})
+    finished(tmp_path / "3", provenance={"device": "cpu, 1 threads"})
+    text = table(load_runs(tmp_path))
+    assert list(cells(text)) == ["ewc"]
+    assert text.count("but other scores (they ran on cpu, 1 thread and on cpu, 2 threads): until it is known") == 3
+
+
+def test_a_copy_under_another_seed_is_left_out_with_what_it_is_a_copy_of(tmp_path):
+    finished(tmp_path, config("ewc"))
+    rows = case_rows()
+    for seed in (0, 7):
+        with open_folder(tmp_path, config(seed=seed)) as folder:
+            completed(folder, rows)
+    text = table(load_runs(tmp_path))
+    assert list(cells(text)) == ["ewc"]
+    for seed, other in ((0, 7), (7, 0)):
+        line = rf"- toy@1/naive-s{seed}-\w+: to the last digit the scores of toy@1/naive-s{other}-\w+, another seed"
+        assert re.search(line, text)
+
+
+def test_networks_that_predict_nothing_may_have_the_same_scores(tmp_path):
+    for seed in (0, 1):
+        with open_folder(tmp_path, config(seed=seed)) as folder:
+            completed(folder, [row._replace(value=0.0) for row in case_rows()])
+    assert cells(table(load_runs(tmp_path)))["naive"]["seeds"] == "2"
 
 
 def test_a_metric_unknown_for_one_seed_is_not_available_for_the_row(tmp_path):
@@ -307,6 +375,24 @@ def test_damaged_folders_are_told_or_raised(tmp_path):
     assert [run.strategy for run in runs] == ["naive"]
     assert str(tmp_path) not in table(runs, "md", left_out)
     assert f"- toy@1/{damaged.name}: run.json is damaged" in table(runs, "md", left_out)
+
+
+@pytest.mark.parametrize("gone", [("run.json",), ("run.json", "cases.csv"), ("run.json", "summary.json")])
+def test_a_folder_that_lost_its_run_json_is_left_out_and_named(tmp_path, gone):
+    finished(tmp_path)
+    lost = finished(tmp_path, config("ewc")).path
+    for name in gone:
+        (lost / name).unlink()
+    runs, left_out = find_runs(tmp_path)
+    assert [run.strategy for run in runs] == ["naive"]
+    text = table(runs, "md", left_out)
+    assert f"- toy@1/{lost.name}: run.json is missing, and nothing else says what run this is" in text
+    assert str(tmp_path) not in text
+    with pytest.raises(InputError, match=r"run\.json is missing"):
+        load_runs(tmp_path)
+    answer = clbench("verify", tmp_path)
+    assert (answer.code, answer.out.count("verified  "), answer.out.count("differs  ")) == (1, 1, 1)
+    assert "run.json is missing" in answer.out
 
 
 def test_a_run_reached_by_two_paths_is_read_once(tmp_path):

@@ -103,6 +103,25 @@ def test_runs_on_other_data_are_not_skipped_but_refused(toy, tmp_path):
 
 
 @pytest.mark.usefixtures("within")
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_folder_that_holds_another_run_is_refused_before_anything_runs(toy, tmp_path, more):
+    words = ["suite", toy, "--out", tmp_path / "runs", "--device", "cpu", "--threads", "1"]
+    assert clbench(*words).code == 0
+    first, second = sorted((tmp_path / "runs" / "toy@1").iterdir())
+    names = first.name, second.name
+    second.rename(tmp_path / "second")
+    first.rename(second)
+    (tmp_path / "second").rename(first)
+    answer = clbench(*words, *more)
+    assert answer.code == 2
+    assert f"{second} holds a run with other settings (options, strategy); choose another --out" in answer.err
+    assert "skip" not in answer.err
+    answer = clbench("verify", tmp_path / "runs")
+    assert answer.code == 1
+    assert f"run.json: the run of a folder named {names[0]}, but this one is named {names[1]}" in answer.out
+
+
+@pytest.mark.usefixtures("within")
 def test_a_failing_run_is_reported_at_the_end_and_the_others_are_complete(toy, tmp_path):
     bad = '[[block]]\nstreams = ["toy.toml"]\nstrategies = ["naive"]\npreset = "smoke"\ntraining.learning_rate = 1e30\n'
     toy.write_text(bad + SUITE)

@@ -17,8 +17,9 @@ from clbench.report.figures.looks import best_first, portions
 from clbench.report.figures.tradeoff import tradeoff
 from clbench.report.figures.training import added_terms, training_terms
 from clbench.report.figures.violins import violins
-from clbench.report.groups import Group, groups, usable
+from clbench.report.groups import Group, groups
 from clbench.report.load import LeftOut
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 
@@ -70,7 +71,7 @@ def group_figures(group: Group) -> Iterator[tuple[str, Figure]]:
 
 def folder_name(group: Group) -> str:
     """Stream, preset and a hash of everything that keeps groups apart: ``acdc-groups@1-cpu-1a2b3c4d``."""
-    identity = json.dumps([group.fingerprint, group.settings], sort_keys=True)
+    identity = json.dumps([group.fingerprint, group.settings, group.subjects], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     return f"{group.stream}-{_slug(str(group.settings.get('preset', 'own')))}-{digest}"
 

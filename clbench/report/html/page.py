@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 
 from clbench.report.figures.write import folder_name
@@ -15,6 +15,7 @@ from clbench.report.html.evidence import command_section, left_out_section
 from clbench.report.html.scores import curve_figures, matrix_tables, worst_table
 from clbench.report.leaderboard import Board, leaderboard
 from clbench.report.load import LeftOut
+from clbench.report.marks import NO_MARKS, Marked
 from clbench.report.results import scored_on
 from clbench.runfolder import Run
 
@@ -27,7 +28,7 @@ def html_report(
     left_out: Iterable[LeftOut] = (),
     overlays: Callable[[Group], Overlays] | None = None,
     *,
-    told_task: Collection[str] = (),
+    marked: Marked = NO_MARKS,
     check: Callable[[Run], str] = lambda run: "",
 ) -> str:
     """Everything about finished runs as one HTML file that loads nothing.
@@ -36,13 +37,13 @@ def html_report(
         runs: complete or not; those that may not be shown are listed with the reason.
         left_out: folders that could not even be read.
         overlays: pictures of the worst cases of a group; None for a page without image content.
-        told_task: strategies that are told the task of a test image.
+        marked: mark -> strategies whose rows have it, whatever their runs say.
         check: one more reason to leave out a run; empty when there is none.
 
     Returns:
         The page; the same runs give the same text.
     """
-    ranked = leaderboard(runs, left_out, told_task=told_task, check=check)
+    ranked = leaderboard(runs, left_out, marked=marked, check=check)
     found = [board.group for board in ranked.boards]
     sections = [
         _section(number, board, overlays(board.group) if overlays else {})

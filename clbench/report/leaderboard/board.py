@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
 from clbench.errors import unknown
 from clbench.metrics import METRICS
 from clbench.report.costs import costs
-from clbench.report.groups import Group, Row, groups, usable
+from clbench.report.groups import Group, Row, groups
 from clbench.report.load import LeftOut
-from clbench.report.marks import marks
+from clbench.report.marks import NO_MARKS, Marked, marks
 from clbench.report.results import title
 from clbench.report.stats.intervals import Estimate
 from clbench.report.stats.paired import Comparison
 from clbench.report.stats.suites import TableStatistics, compare_with, table_statistics
+from clbench.report.usable import usable
 from clbench.runfolder import Run
 
 KEYS = ("final", "bwt", "learned", "fwt_upper")
@@ -80,7 +81,7 @@ def leaderboard(
     left_out: Iterable[LeftOut] = (),
     *,
     metric: str = "dice",
-    told_task: Collection[str] = (),
+    marked: Marked = NO_MARKS,
     check: Callable[[Run], str] = lambda run: "",
 ) -> Leaderboard:
     """Rank everything that can be ranked.
@@ -89,7 +90,7 @@ def leaderboard(
         runs: complete or not; only complete ones whose files are as they were when the run ended count.
         left_out: folders that could not even be read.
         metric: the score behind all metrics, a key of ``METRICS``.
-        told_task: strategies that are told the task of a test image.
+        marked: mark -> strategies whose rows have it, whatever their runs say.
         check: one more reason to leave out a run; empty when there is none.
 
     Raises:
@@ -98,11 +99,11 @@ def leaderboard(
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     used, unused = usable(runs, check)
-    boards = tuple(_board(group, metric, told_task) for group in groups(used))
+    boards = tuple(_board(group, metric, marked) for group in groups(used))
     return Leaderboard(boards, (*left_out, *unused))
 
 
-def _board(group: Group, metric: str, told_task: Collection[str]) -> Board:
+def _board(group: Group, metric: str, marked: Marked) -> Board:
     statistics = table_statistics(group, KEYS, metric)
     sign = -1 if METRICS[metric].higher_is_better else 1
     finals = [estimate.value for estimate in statistics.estimates["final"]]
@@ -116,7 +117,7 @@ def _board(group: Group, metric: str, told_task: Collection[str]) -> Board:
     )
     ranked = [at for at in order if not _unranked(group.rows[at], finals[at])]
     compared = compare_with(group, group.rows[ranked[0]], "final", metric, picked=True) if ranked else {}
-    entries = [_entry(group, at, statistics, told_task, ranked, compared) for at in order]
+    entries = [_entry(group, at, statistics, marked, ranked, compared) for at in order]
     return Board(group, metric, tuple(entries))
 
 
@@ -128,7 +129,7 @@ def _entry(
     group: Group,
     at: int,
     statistics: TableStatistics,
-    told_task: Collection[str],
+    marked: Marked,
     ranked: list[int],
     compared: Mapping[str, Comparison],
 ) -> Entry:
@@ -145,6 +146,6 @@ def _entry(
         estimates={key: found[at] for key, found in statistics.estimates.items()},
         drift=fmean(known) if len(known) == len(drifts) else None,
         costs=spent,
-        marks=marks(group, row, spent, told_task),
+        marks=marks(group, row, spent, marked),
         against_best=compared.get(row.label) if rank else None,
     )

@@ -73,21 +73,19 @@ def panel_of(runs: Sequence[Run], metric: str = "dice", split: str = "test") -> 
     """The panel of runs on one stream and data.
 
     Args:
-        runs: at least one, all with the same stream record.
+        runs: at least one, all with the same stream record and patients.
         metric: which score's rows to take.
         split: ``test`` or ``val``.
     """
     stream = runs[0].stream
     cells = [(task, case) for task, record in enumerate(stream.tasks) for case in record.cases.get(split, ())]
     scores = np.full((len(cells), len(stream.tasks) + 1, len(runs)), np.nan)
-    owner: dict[str, str] = {}
     for number, run in enumerate(runs):
-        owner |= {row.case: row.patient for row in run.rows}
         curves = run.case_curves(split, metric)
         for at, (task, case) in enumerate(cells):
             if (task + 1, case) in curves:
                 scores[at, :, number] = curves[task + 1, case]
-    names = [owner.get(case, case) for _, case in cells]
+    names = [runs[0].patients.get(case, case) for _, case in cells]
     index = {name: at for at, name in enumerate(dict.fromkeys(names))}
     tasks = np.array([task for task, _ in cells], dtype=np.int64)
     patient = np.array([index[name] for name in names], dtype=np.int64)

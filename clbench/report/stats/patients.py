@@ -39,10 +39,9 @@ def _of_run(group: Group, run: Run, key: str, metric: str, split: str) -> dict[s
         joint={cell: curve[-1] for cell, curve in references.get("joint", {}).items()},
         higher_is_better=METRICS[metric].higher_is_better,
     )
-    owner = {row.case: row.patient for row in run.rows}
     patients: dict[str, list[float]] = defaultdict(list)
     for (_, case), value in cases.items():
-        patients[owner[case]].append(value)
+        patients[run.patients[case]].append(value)
     return {patient: _mean(values) for patient, values in patients.items()}
 
 

@@ -18,6 +18,7 @@ from clbench.report.html.page import html_report
 from clbench.report.leaderboard import leaderboard
 from clbench.report.leaderboard.cells import ONE_SEED_NOTE, notes, rows
 from clbench.report.load import LeftOut
+from clbench.report.marks import TOLD_TASK
 from clbench.report.worst import worst_cases
 from command_line import clbench
 from synthetic_runs import SCORES, config, finished, open_folder, stream_record
@@ -98,7 +99,7 @@ def test_each_comparison_says_how_many_test_patients_and_cases_it_is_of(page):
 
 
 def test_a_run_that_may_not_be_ranked_is_left_out_and_named(runs):
-    shown = html_report(runs, check=lambda run: "odd" if run.strategy == "ewc" else "", told_task={"naive"})
+    shown = html_report(runs, check=lambda run: "odd" if run.strategy == "ewc" else "", marked={TOLD_TASK: {"naive"}})
     assert "1 [1]†" in shown
     assert ": odd" in shown
     assert "ewc</th>" not in shown
