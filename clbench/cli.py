@@ -181,7 +181,9 @@ def _carry_out(prepared: Suite) -> None:
             carry_out_suite(prepared, screen)
         except KeyboardInterrupt:
             raise _Stopped("stopped; the same command goes on with every run from its last checkpoint") from None
-    typer.echo(f"all {len(prepared.runs)} runs are complete; compare them: clbench table {prepared.out}")
+    count = len(prepared.runs)
+    told = "the only run is complete; see" if count == 1 else f"all {count} runs are complete; compare them"
+    typer.echo(f"{told}: clbench table {prepared.out}")
 
 
 @app.command()

@@ -25,6 +25,7 @@ from clbench.streams.benchmark import Sampling, make_benchmark, require_labels
 from clbench.streams.load import cache_root, load_stream
 from clbench.streams.soundness import every_problem_told, sound_stream
 from clbench.streams.stream import Stream
+from clbench.wording import counted
 
 PREDICTIONS = ("none", "final", "all")
 """Choices of ``--predictions``, each with all label maps of the one before."""
@@ -103,7 +104,7 @@ def _prepare(config: RunConfig, experiment: Experiment, stream: Stream, reporter
     network = network_factory(experiment, stream, plan, channel_count(stream.cases[0]))(0)
     for plugin in build_plugins(experiment.options, experiment.seed).values():
         plugin.check(network)
-    reporter.stage(f"preparing {len(stream.cases)} cases")
+    reporter.stage(f"preparing {counted(len(stream.cases), 'case')}")
     prepared = prepare_cases(
         stream.cases, plan, cache_root(), workers=workers_for(config.workers, resolve_device(config.device))
     )

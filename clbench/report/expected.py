@@ -13,6 +13,7 @@ from statistics import fmean
 from clbench.errors import InputError
 from clbench.report.groups import Group, Row, groups, usable
 from clbench.runfolder import Run
+from clbench.wording import counted
 
 METRICS = ("final", "bwt", "learned", "forgetting")
 """What is expected of every row that has it."""
@@ -128,13 +129,15 @@ def compare(runs: Iterable[Run], expected: Sequence[Expected]) -> Outcome:
 def told(outcome: Outcome, file: Path) -> tuple[list[str], bool]:
     """What to say of an outcome, and whether it is a failure; where nothing could be compared, nothing is shown."""
     if not outcome.compared and not outcome.faults:
-        what = f"none of the {outcome.absent} numbers of {file} is of these runs"
+        none = "the only number" if outcome.absent == 1 else f"none of the {outcome.absent} numbers"
+        what = f"{none} of {file} is {'not ' if outcome.absent == 1 else ''}of these runs"
         why = "their streams, strategies, seeds, presets, precisions or versions of the arithmetic are others"
         return [f"not as expected: {what}; {why}"], True
     lines = [f"not as expected: {fault}" for fault in outcome.faults]
-    lines += [] if outcome.faults else [f"as expected: {outcome.compared} numbers of {file}"]
+    lines += [] if outcome.faults else [f"as expected: {counted(outcome.compared, 'number')} of {file}"]
     if outcome.absent:
-        lines.append(f"not compared: {outcome.absent} numbers of {file} are of rows or seeds that are not among these")
+        absent = counted(outcome.absent, f"number of {file} is", f"numbers of {file} are")
+        lines.append(f"not compared: {absent} of rows or seeds that are not among these")
     return lines, bool(outcome.faults)
 
 
