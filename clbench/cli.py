@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.errors import DataError, InputError, RunError, one_line
+from clbench.errors import DataError, InputError, RunError, check_out, one_line
 
 if TYPE_CHECKING:
     from clbench.config import RunConfig
@@ -201,6 +201,8 @@ def table(
     from clbench.report.tables import table as make_table
     from clbench.runfolder import files
 
+    if out is not None:
+        check_out(out)
     runs, left_out = find_runs(*paths)
     text = make_table(runs, format_, left_out, metric, told_task=told_the_task(), check=inconsistency)
     if out is None:
@@ -222,8 +224,10 @@ def leaderboard(
     from clbench.ranking import rank
     from clbench.report.leaderboard import write
 
+    out = out or paths[0].absolute().parent
+    check_out(out)
     board = rank(*paths, metric=metric)
-    for path in write(board, out or paths[0].absolute().parent):
+    for path in write(board, out):
         typer.echo(path)
     for item in board.left_out:
         _say(f"left out {item.name}: {item.reason}")
@@ -246,6 +250,7 @@ def figures(
     from clbench.report.load import find_runs
 
     out = out or paths[0].absolute().parent / "figures"
+    check_out(out)
     runs, unread = find_runs(*paths)
     written, left_out = write_figures(runs, out, check=inconsistency)
     written += write_pictures(runs, out, data, stream) if overlays else []
@@ -265,13 +270,16 @@ def report(
     """Write one HTML file to browse: leaderboards, matrices, curves, worst cases, commands and versions."""
     from functools import partial
 
-    from clbench.pictures import embedded
+    from clbench.pictures import embedded, require_predictions
     from clbench.ranking import inconsistency, told_the_task
     from clbench.report.html.page import html_report
     from clbench.report.load import find_runs
     from clbench.runfolder import files
 
+    check_out(out, folder=False)
     runs, left_out = find_runs(*paths)
+    if overlays:
+        require_predictions(runs)
     shown = partial(embedded, data=data, card=stream) if overlays else None
     page = html_report(runs, left_out, shown, told_task=told_the_task(), check=inconsistency)
     files.publish(out, page.encode())

@@ -13,6 +13,7 @@ from clbench.data.layouts.patients import WARNING
 from clbench.data.nifti import channel_count
 from clbench.data.prepare import Prepared, prepare_cases
 from clbench.device import device_name, resolve_device, use_deterministic_kernels, use_threads, workers_for
+from clbench.errors import check_out
 from clbench.evaluate import Inference
 from clbench.failure import NotFiniteError
 from clbench.naming import Naming, salted
@@ -57,6 +58,7 @@ def run_config(config: RunConfig, reporter: Reporter | None = None) -> Path:
 
 
 def _run(config: RunConfig, reporter: Reporter) -> Path:
+    check_out(config.out)
     device = resolve_device(config.device)
     use_threads(config.threads)
     use_deterministic_kernels(device)

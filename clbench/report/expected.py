@@ -58,7 +58,8 @@ def read_expected(path: Path) -> list[Expected]:
     try:
         lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read expected numbers {path}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot read expected numbers {path}: {why}") from None
     if not lines or tuple(lines[0]) != COLUMNS:
         raise InputError(f"{path}: the first line should be {','.join(COLUMNS)}")
     return [_line(path, number, line) for number, line in enumerate(lines[1:], start=2)]
