@@ -31,6 +31,7 @@ from clbench.runfolder import RunFolder, TrainRow
 from clbench.stopping import StopRequest
 from clbench.strategies.template import SegmentationStrategy, TrainingState, under
 from clbench.streams.stream import Stream, Task
+from clbench.wording import counted
 
 LOG_ROWS_PER_TASK = 250
 REPORT_SECONDS = 0.5
@@ -192,7 +193,8 @@ class Bookkeeper:
         begun = time.perf_counter()
         after_task = len(self.stream.tasks) if self.regime == "joint" and trained else trained
         tasks = scored_tasks(self.stream, after_task, alone=self.regime == "single")
-        self.reporter.stage(f"scoring {len(tasks)} tasks on whole volumes" if tasks else "nothing to score yet")
+        work = f"scoring {counted(len(tasks), 'task')} on whole volumes"
+        self.reporter.stage(work if tasks else "nothing to score yet")
         rows = self._score_cases(strategy, after_task, tasks)
         self._probe(strategy, trained)
         self.cost.add("evaluate", after_task, time.perf_counter() - begun)

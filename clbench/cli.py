@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clbench.errors import DataError, InputError, RunError, one_line
+from clbench.errors import DataError, InputError, RunError, check_out, one_line
 
 if TYPE_CHECKING:
     from clbench.config import RunConfig
@@ -181,7 +181,9 @@ def _carry_out(prepared: Suite) -> None:
             carry_out_suite(prepared, screen)
         except KeyboardInterrupt:
             raise _Stopped("stopped; the same command goes on with every run from its last checkpoint") from None
-    typer.echo(f"all {len(prepared.runs)} runs are complete; compare them: clbench table {prepared.out}")
+    count = len(prepared.runs)
+    told = "the only run is complete; see" if count == 1 else f"all {count} runs are complete; compare them"
+    typer.echo(f"{told}: clbench table {prepared.out}")
 
 
 @app.command()
@@ -199,6 +201,8 @@ def table(
     from clbench.report.tables import table as make_table
     from clbench.runfolder import files
 
+    if out is not None:
+        check_out(out)
     runs, left_out = find_runs(*paths)
     text = make_table(runs, format_, left_out, metric, marked=marked_strategies(), check=inconsistency)
     if out is None:
@@ -220,8 +224,10 @@ def leaderboard(
     from clbench.ranking import rank
     from clbench.report.leaderboard import write
 
+    out = out or paths[0].absolute().parent
+    check_out(out)
     board = rank(*paths, metric=metric)
-    for path in write(board, out or paths[0].absolute().parent):
+    for path in write(board, out):
         typer.echo(path)
     for item in board.left_out:
         _say(f"left out {item.name}: {item.reason}")
@@ -244,6 +250,7 @@ def figures(
     from clbench.report.load import find_runs
 
     out = out or paths[0].absolute().parent / "figures"
+    check_out(out)
     runs, unread = find_runs(*paths)
     written, left_out = write_figures(runs, out, check=inconsistency)
     written += write_pictures(runs, out, data, stream) if overlays else []
@@ -263,13 +270,16 @@ def report(
     """Write one HTML file to browse: leaderboards, matrices, curves, worst cases, commands and versions."""
     from functools import partial
 
-    from clbench.pictures import embedded
+    from clbench.pictures import embedded, require_predictions
     from clbench.ranking import inconsistency, marked_strategies
     from clbench.report.html.page import html_report
     from clbench.report.load import find_runs
     from clbench.runfolder import files
 
+    check_out(out, folder=False)
     runs, left_out = find_runs(*paths)
+    if overlays:
+        require_predictions(runs)
     shown = partial(embedded, data=data, card=stream) if overlays else None
     page = html_report(runs, left_out, shown, marked=marked_strategies(), check=inconsistency)
     files.publish(out, page.encode())

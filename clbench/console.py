@@ -140,7 +140,8 @@ def show_check(console: Console, stream: Stream, findings: Findings) -> None:
     if traps := trap_rows([*stream.traps, *findings.traps]):
         console.print(rows_table("known traps met", ["trap", "where", "what was done"], traps))
     if not findings.problems:
-        console.print(f"all {len(stream.cases)} cases can be read", markup=False)
+        told = "the only case" if len(stream.cases) == 1 else f"all {len(stream.cases)} cases"
+        console.print(f"{told} can be read", markup=False)
         return
     console.print(f"problems: {len(findings.problems)}", style="bold", **_AS_IS)
     for problem in findings.problems:

@@ -75,6 +75,37 @@ def cache_error(folder: Path, error: OSError) -> CacheError | DiskError:
     return CacheError(f"cannot write the cache {folder}: {reason}; set CLBENCH_CACHE to another folder")
 
 
+def out_error(path: Path, error: OSError) -> InputError | DiskError:
+    """The error for a place under ``--out`` that cannot be written: a wrong one, or a disk that is full or fails."""
+    if error.errno in DISK_FAULTS:
+        return disk_error(path, error)
+    return InputError(f"cannot write {path}: {_in_the_way(path) or error.strerror or error}; choose another --out")
+
+
+def check_out(path: Path, *, folder: bool = True) -> None:
+    """Refuse a place that cannot be written before anything is worked out for it.
+
+    Args:
+        path: that is to be written, there or not.
+        folder: whether it is to be a folder, or a file.
+
+    Raises:
+        InputError: something else is in its place, or in that of a folder above.
+    """
+    way = _in_the_way(path / "file" if folder else path)
+    if way:
+        raise InputError(f"cannot write {path}: {way}; choose another --out")
+
+
+def _in_the_way(file: Path) -> str:
+    """What stands where a file or a folder above it should; empty when nothing does."""
+    try:
+        parent = next((parent for parent in file.parents if parent.exists() and not parent.is_dir()), None)
+        return f"{parent} is no folder" if parent else "a folder of that name is there" if file.is_dir() else ""
+    except OSError:  # no name that anything can have
+        return ""
+
+
 def unreadable(path: Path, error: OSError) -> InputError:
     """The error for a file of the user's that cannot be opened or read."""
     missing = isinstance(error, FileNotFoundError)  # not by its number, which nibabel leaves out

@@ -13,6 +13,7 @@ from clbench.data.layouts.patients import WARNING
 from clbench.data.nifti import channel_count
 from clbench.data.prepare import Prepared, prepare_cases
 from clbench.device import device_name, resolve_device, use_deterministic_kernels, use_threads, workers_for
+from clbench.errors import check_out
 from clbench.evaluate import Inference
 from clbench.failure import NotFiniteError
 from clbench.naming import Naming, salted
@@ -26,6 +27,7 @@ from clbench.streams.benchmark import Sampling, make_benchmark, require_labels
 from clbench.streams.load import cache_root, load_stream
 from clbench.streams.soundness import every_problem_told, sound_stream
 from clbench.streams.stream import Stream
+from clbench.wording import counted
 
 PREDICTIONS = ("none", "final", "all")
 """Choices of ``--predictions``, each with all label maps of the one before."""
@@ -57,6 +59,7 @@ def run_config(config: RunConfig, reporter: Reporter | None = None) -> Path:
 
 
 def _run(config: RunConfig, reporter: Reporter) -> Path:
+    check_out(config.out)
     device = resolve_device(config.device)
     use_threads(config.threads)
     use_deterministic_kernels(device)
@@ -104,7 +107,7 @@ def _prepare(config: RunConfig, experiment: Experiment, stream: Stream, reporter
     network = network_factory(experiment, stream, plan, channel_count(stream.cases[0]))(0)
     for plugin in build_plugins(experiment.options, experiment.seed).values():
         plugin.check(network)
-    reporter.stage(f"preparing {len(stream.cases)} cases")
+    reporter.stage(f"preparing {counted(len(stream.cases), 'case')}")
     prepared = prepare_cases(
         stream.cases, plan, cache_root(), workers=workers_for(config.workers, resolve_device(config.device))
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ PRIVATE = "real-images"
 """Folder of pictures of real scans: git ignores it, since nobody may publish them by accident."""
 
 
-def write_pictures(runs: Iterable[Run], out: Path, data: Path | None = None, card: str = "") -> list[Path]:
+def write_pictures(runs: Sequence[Run], out: Path, data: Path | None = None, card: str = "") -> list[Path]:
     """Write an overlay of the worst cases of every row; those of real scans into folders called ``real-images``.
 
     Args:
@@ -34,14 +34,24 @@ def write_pictures(runs: Iterable[Run], out: Path, data: Path | None = None, car
     Raises:
         InputError: raw data are not there, or no run has predictions.
     """
+    require_predictions(runs)
     written = []
     for group in groups(usable(runs)[0]):
         place = "worst-cases" if group.stream.endswith("+phantom") else PRIVATE
         for number, (_, example) in enumerate(examples(group, data, card), start=1):
             written += save(overlay(example), out / folder_name(group) / place / f"{number:02d}", ("png", "pdf"))
-    if not written:
-        raise InputError("no run has predictions of its worst cases; run with --predictions final or all")
     return written
+
+
+def require_predictions(runs: Sequence[Run]) -> None:
+    """Refuse runs of which no picture can be made.
+
+    Raises:
+        InputError: no run has predictions of its worst cases.
+    """
+    worst = (worst for group in groups(usable(runs)[0]) for worst in worst_cases(group, WORST))
+    if not any("at the end" in _predictions(case) for case in worst):
+        raise InputError("no run has predictions of its worst cases; run with --predictions final or all")
 
 
 def embedded(group: Group, data: Path | None = None, card: str = "") -> dict[tuple[str, int, str], bytes]:
@@ -68,7 +78,7 @@ def examples(group: Group, data: Path | None = None, card: str = "") -> Iterator
         return found
 
     for worst in worst_cases(group, WORST):
-        if (shown := _predictions(worst)) and "at the end" in shown:
+        if "at the end" in (shown := _predictions(worst)):
             yield worst, _example(worst, shown, raw_of(worst.run.path))
 
 

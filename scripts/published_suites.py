@@ -13,6 +13,7 @@ from clbench.report.markup import escape_markdown
 from clbench.runfolder import Run
 from clbench.streams.load import outline
 from clbench.suite.plan import Planned, plan_suite
+from clbench.wording import counted
 
 SUITES = ("cpu-real", "strategies", "latent", "segreg-paper")
 """Suites whose runs are meant to be published; the numbers of ``smoke`` mean nothing."""
@@ -64,7 +65,7 @@ def what_is_published(runs: Sequence[Run], folder: Path) -> str:
     others = [run for found, run in there.items() if found not in planned_hashes]
     if others:
         texts = (f"{run.strategy} on {run.stream.key} (seed {run.seed})" for run in sorted(others, key=_place))
-        lines.append(f"- of no suite, {len(others)} run{'s' * (len(others) > 1)}: {escape_markdown(', '.join(texts))}")
+        lines.append(f"- of no suite, {counted(len(others), 'run')}: {escape_markdown(', '.join(texts))}")
     return "\n".join(["## What is published", "", *lines])
 
 
@@ -75,7 +76,7 @@ def _place(run: Run) -> tuple[str, str, int]:
 def _of_suite(name: str, planned: Sequence[Wanted], there: set[str]) -> Iterator[str]:
     """The lines of one suite: a count, then what is missing of each stream of which some is there."""
     missing = [run for run in planned if not run.hashes & there]
-    yield f"- `benchmarks/{name}`: {len(planned) - len(missing)} of {len(planned)} runs"
+    yield f"- `benchmarks/{name}`: {len(planned) - len(missing)} of {counted(len(planned), 'run')}"
     for stream in dict.fromkeys(run.stream for run in planned):
         lacking = [run for run in missing if run.stream == stream]
         whole = len(lacking) == sum(run.stream == stream for run in planned)

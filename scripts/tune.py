@@ -22,6 +22,7 @@ from clbench.experiment import run_config
 from clbench.report.load import load_runs
 from clbench.reporter import SilentReporter
 from clbench.strategies.compose import options_of
+from clbench.wording import counted
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCES = ("naive", "joint")
@@ -77,7 +78,7 @@ def table(sweep: dict[str, Any], rows: list[list[str]], total: int) -> str:
         "",
         f"Stream `{sweep['stream']}`, preset `{sweep['preset']}`, seed {sweep['seed']}"
         f"{''.join(f', `{setting}`' for setting in sweep['settings'])}; Dice of the validation cases. "
-        f"{len(rows)} of {total} settings done.",
+        f"{len(rows)} of {counted(total, 'setting')} done.",
         "",
         f"| strategy | setting | {' | '.join(COLUMNS)} |",
         f"|---|---|{'---:|' * len(COLUMNS)}",

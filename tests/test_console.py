@@ -115,7 +115,7 @@ def stream(tmp_path):
 
 @pytest.mark.parametrize(
     ("problems", "expected"),
-    [((), "all 1 cases can be read"), ((Problem("HK/Case00", Path("b.nii.gz"), "truncated"),), "truncated")],
+    [((), "the only case can be read"), ((Problem("HK/Case00", Path("b.nii.gz"), "truncated"),), "truncated")],
     ids=["sound", "broken"],
 )
 def test_a_data_check_shows_counts_traps_and_problems(stream, problems, expected):

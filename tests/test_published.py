@@ -53,6 +53,13 @@ def test_a_suite_says_what_is_done_and_which_seeds_of_which_strategies_are_missi
     assert "of no suite" not in text
 
 
+def test_a_suite_of_one_run_is_told_as_one(folder):
+    (folder / "latent.toml").write_text(
+        SUITE.replace(', "acdc-groups"', "").replace('"ewc", ', "").replace("0, 1", "0")
+    )
+    assert "- `benchmarks/latent.toml`: 0 of 1 run\n" in published_suites.what_is_published([], folder)
+
+
 def test_the_precision_that_a_machine_chose_does_not_matter(folder):
     for precision in (0, 1):
         runs = [stand_in(folder, "acdc-groups@1", "ewc", 0, precision)]

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from clbench.wording import counted
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "speed.md"
 BEGIN, END = "<!-- figures -->\n", "<!-- end figures -->\n"
@@ -34,7 +36,7 @@ def table(found: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in sorted(about["packages"].items()) if number)
     parts = [
         f"### {about['device']}\n\n{about['processor']}; Python {about['python']}; {packages}; {about['date']}; "
-        f"{found['repeats']} repeats; {found['seconds']} s in all.\n"
+        f"{counted(found['repeats'], 'repeat')}; {found['seconds']} s in all.\n"
     ]
     if "training" in found:
         parts += [_training(name, values, gpu=gpu) for name, values in found["training"].items()]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from clbench.errors import InputError
+from clbench.wording import counted
 
 Split = Literal["train", "val", "test"]
 FEWEST_PATIENTS = 3
@@ -31,7 +32,8 @@ def split_patients(patient_ids: Iterable[str], salt: str) -> dict[str, Split]:
     patients = set(patient_ids)
     if len(patients) < FEWEST_PATIENTS:
         raise InputError(
-            f"{len(patients)} patients cannot be split into train, val and test; add some, {FEWEST_PATIENTS} are needed"
+            f"{counted(len(patients), 'patient')} cannot be split into train, val and test; "
+            f"add some, {FEWEST_PATIENTS} are needed"
         )
     ordered = sorted(patients, key=lambda patient: (_digest(f"{salt}/{patient}"), patient))
     tests, vals = _share(len(ordered), 20), _share(len(ordered), 10)

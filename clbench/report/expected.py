@@ -15,6 +15,7 @@ from clbench.errors import InputError
 from clbench.report.groups import Group, Row, groups
 from clbench.report.usable import usable
 from clbench.runfolder import Run
+from clbench.wording import counted
 
 METRICS = ("final", "bwt", "learned", "forgetting")
 """What is expected of every row that has it."""
@@ -59,7 +60,8 @@ def read_expected(path: Path) -> list[Expected]:
     try:
         lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read expected numbers {path}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot read expected numbers {path}: {why}") from None
     if not lines or tuple(lines[0]) != COLUMNS:
         raise InputError(f"{path}: the first line should be {','.join(COLUMNS)}")
     return [_line(path, number, line) for number, line in enumerate(lines[1:], start=2)]
@@ -153,13 +155,15 @@ def _alike(expected: Iterable[Expected]) -> dict[tuple[str, ...], list[Expected]
 def told(outcome: Outcome, file: Path) -> tuple[list[str], bool]:
     """What to say of an outcome, and whether it is a failure; where nothing could be compared, nothing is shown."""
     if not outcome.compared and not outcome.faults:
-        what = f"none of the {outcome.absent} numbers of {file} is of these runs"
+        none = "the only number" if outcome.absent == 1 else f"none of the {outcome.absent} numbers"
+        what = f"{none} of {file} is {'not ' if outcome.absent == 1 else ''}of these runs"
         why = "their streams, strategies, seeds, presets, precisions or versions of the arithmetic are others"
         return [f"not as expected: {what}; {why}"], True
     lines = [f"not as expected: {fault}" for fault in outcome.faults]
-    lines += [] if outcome.faults else [f"as expected: {outcome.compared} numbers of {file}"]
+    lines += [] if outcome.faults else [f"as expected: {counted(outcome.compared, 'number')} of {file}"]
     if outcome.absent:
-        lines.append(f"not compared: {outcome.absent} numbers of {file} are of rows or seeds that are not among these")
+        absent = counted(outcome.absent, f"number of {file} is", f"numbers of {file} are")
+        lines.append(f"not compared: {absent} of rows or seeds that are not among these")
     return lines, bool(outcome.faults)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from clbench.continual import METRIC_KEYS
 from clbench.report.groups import Group
+from clbench.wording import counted
 
 DECIMALS = {"seconds": 0, "stored_mb": 1, "parameters": 0}
 """Of columns that are no score; scores have three."""
@@ -71,8 +72,7 @@ class ResultTable:
 def scored_on(group: Group) -> str:
     """``15 test patients, 30 cases``: what the scores of all rows are means over."""
     owners = {row.case: row.patient for row in group.rows[0].runs[0].rows if row.split == "test"}
-    counted = {"test patient": len(set(owners.values())), "case": len(owners)}
-    return ", ".join(f"{count} {what}{'s' if count != 1 else ''}" for what, count in counted.items())
+    return f"{counted(len(set(owners.values())), 'test patient')}, {counted(len(owners), 'case')}"
 
 
 def title(group: Group, score: str) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from clbench.errors import InputError, writing
+from clbench.errors import InputError, out_error
 
 TEMPORARY = ".partial-"
 """Start of the names of files and folders that are being written; whoever finds one may ignore or remove it."""
@@ -49,11 +49,14 @@ def publish(path: Path, content: bytes) -> None:
     """Write a table, page or figure atomically: on a full disk the one made before stays as it was.
 
     Raises:
-        DiskError: it cannot be written, in one line.
+        InputError: there is no such place.
+        DiskError: the disk is full or fails.
     """
-    with writing(path):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, content)
+    except OSError as error:
+        raise out_error(path, error) from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clbench.continual import CaseRow, Regime
 from clbench.drift import DriftRow
-from clbench.errors import DISK_FAULTS, InputError, disk_error, writing
+from clbench.errors import InputError, out_error, writing
 from clbench.runfolder import checkpoint, files, lock, summary, tables
 from clbench.runfolder.reading import SCHEMA_VERSION, prediction_path, read_run
 from clbench.runfolder.records import StreamRecord
@@ -293,9 +293,7 @@ def _make(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if error.errno in DISK_FAULTS:
-            raise disk_error(path, error) from None
-        raise InputError(f"cannot make {path}: {error.strerror}; choose another --out") from None
+        raise out_error(path, error) from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to {path}; choose another --out")
 

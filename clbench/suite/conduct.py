@@ -144,4 +144,6 @@ def require_success(progress: Progress) -> None:
     failed = [f"{name}: {why} (log: {progress.logs[name]})" for name, why in progress.reasons.items()]
     if failed:
         total = len(progress.ended) + len(progress.skipped)
-        raise RunError(f"{len(failed)} of {total} runs failed; the same command tries them again. {'; '.join(failed)}")
+        told = "the only run" if total == 1 else f"{len(failed)} of {total} runs"
+        again = "it" if len(failed) == 1 else "them"
+        raise RunError(f"{told} failed; the same command tries {again} again. {'; '.join(failed)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from clbench.errors import InputError, unknown
+from clbench.errors import InputError, check_out, unknown
 from clbench.suite.conduct import Engine, Progress, Screen, conduct, require_success
 from clbench.suite.fit import fit_data
 from clbench.suite.plan import Planned, plan_suite
@@ -76,6 +76,7 @@ def prepare_suite(
     if threads < 0 or (jobs is not None and jobs < 1):
         raise InputError(f"--jobs {jobs} and --threads {threads} cannot be; jobs begin at 1, threads at 0 (divide)")
     out = Path(out)
+    check_out(out)
     runs = plan_suite(Path(file), out=out, data=None if data is None else Path(data), only=only, device=device)
     places = jobs or (len(runs) if engine == "ray" else 1)
     share = threads or (1 if engine == "ray" else max(1, cores() // places))

@@ -16,6 +16,7 @@ from clbench.progress import clock_text
 from clbench.suite.conduct import Progress, Result, Screen
 from clbench.suite.plan import Planned
 from clbench.suite.process import last_line
+from clbench.wording import counted
 
 _WORDS = {"new": "to do", "begun": "go on", "complete": "skip"}
 _STYLES: dict[Result, str] = {"done": "green", "failed": "bold red", "stopped": "yellow"}
@@ -39,7 +40,7 @@ def plan_text(runs: Sequence[Planned], places: int) -> str:
     rest = [run for run in runs if run.state != "complete"]
     counts = [f"{sum(run.state == state for run in runs)} {word}" for state, word in _WORDS.items()]
     known = [run.seconds for run in rest if run.seconds is not None]
-    text = f"{len(runs)} runs: {', '.join(counts)}"
+    text = f"{counted(len(runs), 'run')}: {', '.join(counts)}"
     if not rest:
         return f"{text}; nothing to do"
     if not known:
@@ -63,7 +64,8 @@ def status_text(progress: Progress, now: float) -> str:
     if not progress.running and not progress.waiting:
         return text
     left = f"about {clock_text(seconds)} left" if seconds else "time left unknown"
-    return f"{text}; {left}{f' and {unknown} runs of unknown length' if seconds and unknown else ''}"
+    more = f" and {counted(unknown, 'run')} of unknown length" if seconds and unknown else ""
+    return f"{text}; {left}{more}"
 
 
 def _ended_text(run: Planned, result: Result, progress: Progress) -> str:

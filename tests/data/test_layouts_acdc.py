@@ -98,7 +98,7 @@ def test_a_root_without_patients_is_refused(root):
 
 def test_macos_twins_are_ignored(root):
     (root / "patient001" / "._patient001_frame01.nii.gz").touch()
-    assert read(root).traps == (Trap("macos-files", "patient001", "1 files named ._* ignored"),)
+    assert read(root).traps == (Trap("macos-files", "patient001", "1 file named ._* ignored"),)
     assert len(read(root).cases) == 4
 
 

@@ -126,7 +126,7 @@ def test_a_mask_that_no_pair_lists_is_named(task):
 
 def test_macos_twins_are_ignored(task):
     touch(task / "labelsTr" / "._a_1.nii.gz")
-    assert decathlon(task).traps == (Trap("macos-files", "labelsTr", "1 files named ._* ignored"),)
+    assert decathlon(task).traps == (Trap("macos-files", "labelsTr", "1 file named ._* ignored"),)
 
 
 def test_trap_decathlon_another_count_than_promised_is_told(task):

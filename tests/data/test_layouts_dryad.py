@@ -49,7 +49,7 @@ def test_every_subject_gives_two_cases_of_one_patient(root):
 
 def test_trap_macos_files_are_ignored_and_told(root):
     (root / "s02" / "._s02_t1w_standard_defaced_MNI.nii.gz").touch()
-    assert read(root).traps == (Trap("macos-files", "s02", "1 files named ._* ignored"),)
+    assert read(root).traps == (Trap("macos-files", "s02", "1 file named ._* ignored"),)
 
 
 def test_trap_missing_subject_asks_to_check_the_download(root):

@@ -91,7 +91,7 @@ def test_trap_axis_order_is_listed_per_subset(root):
 
 def test_trap_macos_files_are_ignored_and_told(root):
     (root / "100" / f"._{NORMAL}_ACPC.mnc").touch()
-    assert Trap("macos-files", "100", "1 files named ._* ignored") in read(root).traps
+    assert Trap("macos-files", "100", "1 file named ._* ignored") in read(root).traps
     assert len(read(root).cases) == 6
 
 

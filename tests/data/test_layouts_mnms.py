@@ -123,12 +123,12 @@ def test_every_trap_is_named(root):
             TABLE,
             "latest one taken instead of 201014_M&Ms_Dataset_Information_-_opendataset.csv",
         ),
-        Trap("decimal-frames", TABLE, "1 rows write frame numbers as decimals; read as whole numbers"),
+        Trap("decimal-frames", TABLE, "1 row writes frame numbers as decimals; read as whole numbers"),
         Trap("4d-series", everywhere, "frames ED and ES of 3 patients read as two cases each"),
         Trap("label-order", everywhere, "1 lv, 2 myocardium, 3 rv, unlike ACDC; mapped by name"),
-        Trap("unlabeled-patients", "Training/Unlabeled", "1 patients skipped; their masks are empty"),
-        Trap("missing-frames", TABLE, "1 unlabeled patients have no ED or ES; not needed"),
-        Trap("macos-files", "Validation/B2D9O2", "1 files named ._* ignored"),
+        Trap("unlabeled-patients", "Training/Unlabeled", "1 patient skipped; their masks are empty"),
+        Trap("missing-frames", TABLE, "1 unlabeled patient has no ED or ES; not needed"),
+        Trap("macos-files", "Validation/B2D9O2", "1 file named ._* ignored"),
     )
 
 

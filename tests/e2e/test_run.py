@@ -322,7 +322,7 @@ def test_a_check_names_the_traps_of_the_prostate_sites_once_per_site(make_tree):
         ["missing-case-number", "BIDMC/Case01", "as published; none expected"],
         ["two-zone-labels", "RUNMC, 3 times", "values 1, 2 merged into one label"],
         ["two-zone-labels", "BMC, 3 times", "values 1, 2 merged into one label"],
-        ["macos-files", "UCL", "1 files named ._* ignored"],
+        ["macos-files", "UCL", "1 file named ._* ignored"],
         ["site-alias", "HCRUDB", "read as I2CVB"],
         ["all 18 cases can be read"],
     ]:

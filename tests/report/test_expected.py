@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clbench.errors import InputError
-from clbench.report.expected import COLUMNS, Outcome, compare, expected_text, read_expected
+from clbench.report.expected import COLUMNS, Outcome, compare, expected_text, read_expected, told
 from clbench.report.load import load_runs
 from command_line import clbench
 from source_tree import ROOT
@@ -155,6 +155,15 @@ def test_the_command_fails_in_one_sentence_when_nothing_expected_was_run(file, t
     answer = clbench("verify", tmp_path / "other", "--expected", file)
     assert answer.code == 1
     assert answer.out.splitlines()[-1].startswith(f"not as expected: none of the 4 numbers of {file} is of these runs;")
+
+
+def test_one_number_is_told_as_one(tmp_path):
+    assert told(Outcome((), 1, 1), tmp_path)[0] == [
+        f"as expected: 1 number of {tmp_path}",
+        f"not compared: 1 number of {tmp_path} is of rows or seeds that are not among these",
+    ]
+    ((line,), _) = told(Outcome((), 0, 1), tmp_path)
+    assert line.startswith(f"not as expected: the only number of {tmp_path} is not of these runs;")
 
 
 def test_the_published_runs_come_to_the_published_numbers():

@@ -124,4 +124,4 @@ def test_the_time_left_counts_what_waits_and_what_runs(tmp_path):
     progress.running[known[1].name] = (known[1], 1000.0)
     assert progress.seconds_left(1040.0) == (80.0, 1)  # (100 + 60) / 2
     text = status_text(progress, 1040.0)
-    assert text == "0 done, 1 skipped, 1 running, 2 waiting; about 1:20 left and 1 runs of unknown length"
+    assert text == "0 done, 1 skipped, 1 running, 2 waiting; about 1:20 left and 1 run of unknown length"

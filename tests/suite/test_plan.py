@@ -138,6 +138,7 @@ def test_the_time_is_that_of_earlier_runs_of_the_same_strategy_stream_and_budget
     assert [run.seconds for run in again] == [100, 300, None, None, 100, 300, None, None]
     text = plan_text(again, places=2)
     assert text.startswith("8 runs: 6 to do, 0 go on, 2 skip; about 3:20 with 2 at a time, and 4 more of which no ")
+    assert plan_text(again[:1], places=1) == "1 run: 0 to do, 0 go on, 1 skip; nothing to do"
     assert {run.seconds for run in planned(tmp_path, SUITE.replace("steps = 5", "steps = 6"))} == {None}
 
 

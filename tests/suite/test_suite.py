@@ -74,7 +74,7 @@ def test_a_suite_runs_what_is_missing_and_skips_what_is_complete(toy, tmp_path):
     answer = clbench(*words, "--only", "ewc")
     assert (answer.code, answer.out) == (
         0,
-        f"all 1 runs are complete; compare them: clbench table {tmp_path / 'runs'}\n",
+        f"the only run is complete; see: clbench table {tmp_path / 'runs'}\n",
     )
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*")}
     answer = clbench(*words)
@@ -98,7 +98,7 @@ def test_runs_on_other_data_are_not_skipped_but_refused(toy, tmp_path):
     nibabel.save(nibabel.Nifti1Image(2 * voxels, old.affine), image)
     answer = clbench(*words)
     assert answer.code == 1
-    assert "1 of 1 runs failed" in answer.err
+    assert "the only run failed; the same command tries it again." in answer.err
     assert "holds a run with other data" in answer.err
 
 

@@ -13,6 +13,7 @@ from clbench.data.layouts.gathering import complete, gathering
 from clbench.data.layouts.labels import map_labels
 from clbench.data.nifti_file import decode_header
 from clbench.errors import InputError
+from clbench.wording import counted
 
 RAW_LABELS = {0: "background", 1: "rv", 2: "myocardium", 3: "lv"}
 SPACING_LOST = "every header says 1 x 1 x 1 mm: the spacing was lost, and distances in mm mean nothing"
@@ -56,7 +57,7 @@ def _spacing_trap(cases: Sequence[Case]) -> list[Trap]:
         lost = all(decode_header(case.mask).spacing_mm == (1.0, 1.0, 1.0) for case in cases)
     except InputError:
         return []
-    return [Trap("spacing-lost", f"{len(cases)} cases", SPACING_LOST)] if lost else []
+    return [Trap("spacing-lost", counted(len(cases), "case"), SPACING_LOST)] if lost else []
 
 
 def _patient(folder: Path, values: Mapping[int, int], problems: list[str]) -> list[Case]:

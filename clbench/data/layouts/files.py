@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from clbench.data.case import Trap
 from clbench.data.layouts.gathering import IncompleteError
 from clbench.errors import DEAD_LINK, InputError
+from clbench.wording import counted
 
 _NIFTI = re.compile(r"(?P<stem>.+?)\.nii(\.gz)?", re.IGNORECASE)
 _CASE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -96,7 +97,7 @@ def macos_trap(folder: Path, root: Path) -> tuple[Trap, ...]:
         return ()
     if not count:
         return ()
-    return (Trap("macos-files", folder.relative_to(root).as_posix(), f"{count} files named ._* ignored"),)
+    return (Trap("macos-files", folder.relative_to(root).as_posix(), f"{counted(count, 'file')} named ._* ignored"),)
 
 
 def nifti_stem(name: str, where: Path) -> str:

@@ -12,6 +12,7 @@ from clbench.data.layouts.gathering import IncompleteError, complete, gathering
 from clbench.data.layouts.labels import map_labels
 from clbench.data.layouts.mnms_table import Row, find_table, read_table
 from clbench.errors import InputError, unknown
+from clbench.wording import counted
 
 RAW_LABELS = {0: "background", 1: "lv", 2: "myocardium", 3: "rv"}
 LABELED = ("Training/Labeled", "Validation", "Testing")
@@ -124,13 +125,16 @@ def _cases(
 def _traps(
     root: Path, rows: Mapping[str, Row], labeled: Mapping[str, Path], unlabeled: Mapping[str, Path], table: Path
 ) -> Iterable[Trap]:
-    yield Trap("4d-series", ", ".join(LABELED), f"frames ED and ES of {len(labeled)} patients read as two cases each")
+    action = f"frames ED and ES of {counted(len(labeled), 'patient')} read as two cases each"
+    yield Trap("4d-series", ", ".join(LABELED), action)
     yield Trap("label-order", ", ".join(LABELED), "1 lv, 2 myocardium, 3 rv, unlike ACDC; mapped by name")
     if unlabeled:
-        yield Trap("unlabeled-patients", UNLABELED, f"{len(unlabeled)} patients skipped; their masks are empty")
+        action = f"{counted(len(unlabeled), 'patient')} skipped; their masks are empty"
+        yield Trap("unlabeled-patients", UNLABELED, action)
     frameless = sum(None in row.frames.values() for code, row in rows.items() if code in unlabeled)
     if frameless:
-        yield Trap("missing-frames", table.name, f"{frameless} unlabeled patients have no ED or ES; not needed")
+        who = counted(frameless, "unlabeled patient has", "unlabeled patients have")
+        yield Trap("missing-frames", table.name, f"{who} no ED or ES; not needed")
     parents = {folder.parent for folder in labeled.values()}
     for folder in sorted({root, *parents, *labeled.values()}):
         yield from macos_trap(folder, root)

@@ -12,6 +12,7 @@ from clbench.data.case import Trap
 from clbench.data.layouts.files import entries, safe_id
 from clbench.data.layouts.gathering import IncompleteError, gathering
 from clbench.errors import InputError
+from clbench.wording import counted
 
 VENDORS = ("A", "B", "C", "D")
 COLUMNS = ("External code", "Vendor", "Centre", "ED", "ES")
@@ -71,7 +72,8 @@ def read_table(path: Path) -> tuple[dict[str, Row], tuple[Trap, ...]]:
     if problems:
         raise IncompleteError(problems)
     decimal = sum(any("." in line[key] for key in ("ED", "ES")) for line in lines)
-    action = f"{decimal} rows write frame numbers as decimals; read as whole numbers"
+    rows_write = counted(decimal, "row writes", "rows write")
+    action = f"{rows_write} frame numbers as decimals; read as whole numbers"
     return rows, (Trap("decimal-frames", path.name, action),) if decimal else ()
 
 

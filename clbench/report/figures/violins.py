@@ -12,6 +12,7 @@ from clbench.report.figures.canvas import canvas, style
 from clbench.report.figures.legend import legend, legend_mm
 from clbench.report.figures.looks import looks
 from clbench.report.groups import Group, Row
+from clbench.wording import counted
 
 FEWEST = 5
 """Cases that a violin needs; fewer are shown as dots alone."""
@@ -36,7 +37,7 @@ def violins(group: Group, rows: Sequence[Row]) -> Figure:
                 if len(scores):
                     label = f"{place + 1} {row.label}"
                     ax.plot([place - 0.3, place + 0.3], [np.mean(scores)] * 2, color=color, lw=1.4, label=label)
-            ax.set_title(f"{index + 1} {task.name} ({len(final_scores(rows[0], index + 1))} cases)")
+            ax.set_title(f"{index + 1} {task.name} ({counted(len(final_scores(rows[0], index + 1)), 'case')})")
             ax.set_xticks(range(len(rows)), [str(place + 1) for place in range(len(rows))])
         for ax in axes[len(tasks) :]:
             ax.set_axis_off()

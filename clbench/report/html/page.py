@@ -18,6 +18,7 @@ from clbench.report.load import LeftOut
 from clbench.report.marks import NO_MARKS, Marked
 from clbench.report.results import scored_on
 from clbench.runfolder import Run
+from clbench.wording import counted
 
 Overlays = Mapping[tuple[str, int, str], bytes]
 """(row, task, case) -> PNG."""
@@ -103,7 +104,8 @@ def _header(found: Sequence[Group]) -> Markup:
         element("h1", "Continual learning: results"),
         element(
             "p",
-            f"{runs} complete runs of {len(found)} comparisons. Runs are compared only where stream, data, "
+            f"{counted(runs, 'complete run')} of {counted(len(found), 'comparison')}. "
+            "Runs are compared only where stream, data, "
             "budget and precision are the same.",
         ),
         element("nav", element("ul", *links), aria_label="Comparisons"),

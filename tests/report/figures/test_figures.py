@@ -199,6 +199,14 @@ def test_violins_are_left_out_where_cases_are_few_but_the_dots_are_there(group):
     assert "(2 cases)" in first.get_title()
 
 
+def test_a_task_with_one_case_is_said_to_have_one(tmp_path):
+    with open_folder(tmp_path) as folder:
+        folder.write_cases([row for row in case_rows() if row.case != "A/0"])
+        folder.finish()
+    (found,) = groups([_read(folder)])
+    assert [ax.get_title() for ax in violins(found, found.rows).axes] == ["1 A (1 case)", "2 B (2 cases)"]
+
+
 def test_added_terms_have_a_figure_and_plain_ones_have_none(tmp_path, group):
     assert not [name for name, _ in write.group_figures(group) if name.startswith("terms")]
     with open_folder(tmp_path / "more", config("ewc")) as folder:

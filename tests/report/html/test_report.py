@@ -150,6 +150,11 @@ def test_tables_are_marked_up_for_readers_that_see_nothing(read):
     assert ("html", {"lang": "en"}) in read.elements
 
 
+def test_one_run_of_one_comparison_is_told_as_one(runs):
+    assert "1 complete run of 1 comparison. " in html_report(runs[:1])
+    assert "4 complete runs of 2 comparisons. " in html_report(runs)
+
+
 def test_the_same_runs_give_the_same_page(runs, page):
     assert html_report(runs[::-1], [LeftOut(runs[0].path / EVIL, EVIL)]) == page
 
