@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from clbench.errors import DiskError, InputError, out_error
+from clbench.pictures import require_predictions
+from clbench.report.load import load_runs
 from clbench.runfolder import files
 from command_line import clbench
 from synthetic_runs import finished
@@ -74,6 +76,7 @@ def test_expected_numbers_that_cannot_be_read_are_named_once(name, why, place):
 
 @pytest.mark.parametrize("command", ["figures", "report"])
 def test_pictures_that_cannot_be_made_are_told(command, place):
+    require_predictions(load_runs("runs"))
     for path in Path("runs").rglob("*.nii.gz"):
         path.unlink()
     answer = clbench(command, "runs", "--overlays", "--out", "new")

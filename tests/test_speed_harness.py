@@ -1,8 +1,12 @@
 """The speed harness measures what it says; figures of a machine are made by ``make bench``, not here."""
 
+import json
+import sys
+
 import pytest
 
-from benchmarks.speed import page
+from benchmarks.speed import __main__ as harness
+from benchmarks.speed import evidence, page
 from benchmarks.speed.measure import Gated, Timing, interleave
 
 
@@ -81,3 +85,75 @@ def test_the_page_says_why_each_target_is_missed_that_is():
 
 def test_the_page_shows_the_committed_figures():
     assert page.PAGE.read_text(encoding="utf-8") == page.text()
+
+
+# Parts that are measured alone.
+
+
+EVIDENCE = {"leaderboard_seconds": 21.04, "leaderboard_peak_memory_mb": 800.4, "bootstrap_seconds": 3.21}
+
+
+@pytest.fixture
+def measure(tmp_path, monkeypatch):
+    """``python -m benchmarks.speed`` with a part that takes no time, and the figures that it leaves."""
+    monkeypatch.setattr(page, "write", lambda: None)
+    monkeypatch.setattr(harness, "MEASURES", {"evidence": lambda loads, repeats: EVIDENCE})
+    monkeypatch.setattr(
+        sys, "argv", ["speed", "--device", "cpu", "--size", "small", "--parts", "evidence", "--out", str(tmp_path)]
+    )
+
+    def main():
+        assert harness.main() == 0
+        return json.loads((tmp_path / "cpu.json").read_text())
+
+    return main
+
+
+def earlier(measured, out, **machine):
+    """Figures of another day, of other parts."""
+    there = {**measured, "machine": {**measured["machine"], "date": "2020-01-01", **machine}, "seconds": 700}
+    del there["evidence"]
+    (out / "cpu.json").write_text(json.dumps({**there, "strategies": {"ewc": 1.01}}))
+
+
+def test_a_part_measured_alone_joins_the_figures_of_the_same_machine(measure, tmp_path):
+    first = measure()
+    earlier(first, tmp_path)
+    both = measure()
+    assert (both["evidence"], both["strategies"]) == (EVIDENCE, {"ewc": 1.01})
+    assert (both["machine"]["date"], both["seconds"]) == ("2020-01-01", 700)
+    text = page.table({**both, "machine": {**both["machine"], "device": "cpu, 1 threads"}})
+    assert text.startswith("### cpu, 1 thread\n")
+    assert f"700 s in all. Measured later: evidence {first['machine']['date']} (0 s).\n" in text
+    assert "| `clbench leaderboard` over 1,000 runs, s | 21.0 | ≤ 20, missed |" in text
+    assert "| its peak memory, MiB | 800 | ≤ 1024 |" in text
+    assert "| 10,000 resamples of 21 runs on 1,000 cases, s | 3.2 | ≤ 5 |" in text
+    assert "| `ewc` | 1.01 | ≤ 1.05 |" in text
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [
+        ({"processor": "another"}, "another processor: measure all parts"),
+        ({"packages": {"torch": "1.0", "nnunetv2": "2.0"}}, "another torch: measure all parts"),
+    ],
+)
+def test_figures_of_another_machine_are_not_mixed(machine, told, measure, tmp_path):
+    earlier(measure(), tmp_path, **machine)
+    before = (tmp_path / "cpu.json").read_bytes()
+    with pytest.raises(SystemExit, match=told):
+        measure()
+    assert (tmp_path / "cpu.json").read_bytes() == before
+
+
+def test_all_parts_together_keep_nothing_that_was_there(measure, tmp_path, monkeypatch):
+    earlier(measure(), tmp_path, processor="another")
+    monkeypatch.setattr(harness, "PARTS", ("evidence",))
+    assert "strategies" not in measure()
+
+
+def test_leaderboard_and_bootstrap_are_measured_on_runs_that_are_written_for_it():
+    found = evidence.leaderboard(streams=1, strategies=2, seeds=1)
+    assert found["seconds"] > 0
+    assert found["peak_memory_mb"] > 10
+    assert evidence.bootstrap_seconds(strategies=2, seeds=1, cases=10) > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ def table(found: dict[str, Any]) -> str:
     """Everything one machine gave, as Markdown."""
     about, gpu = found["machine"], "cpu" not in found["machine"]["device"].split(",")[0]
     packages = ", ".join(f"{name} {number}" for name, number in sorted(about["packages"].items()) if number)
+    device = re.sub(r"(?<=, )1 threads$", "1 thread", about["device"])
     parts = [
-        f"### {about['device']}\n\n{about['processor']}; Python {about['python']}; {packages}; {about['date']}; "
-        f"{counted(found['repeats'], 'repeat')}; {found['seconds']} s in all.\n"
+        f"### {device}\n\n{about['processor']}; Python {about['python']}; {packages}; {about['date']}; "
+        f"{counted(found['repeats'], 'repeat')}; {found['seconds']} s in all.{_later(found)}\n"
     ]
     if "training" in found:
         parts += [_training(name, values, gpu=gpu) for name, values in found["training"].items()]
@@ -46,6 +48,8 @@ def table(found: dict[str, Any]) -> str:
         parts.append(_evaluation(found["evaluation"], gpu=gpu))
     if "processes" in found:
         parts.append(_processes(found["processes"]))
+    if "evidence" in found:
+        parts.append(_evidence(found["evidence"]))
     return "\n".join(parts)
 
 
@@ -120,6 +124,22 @@ def _processes(found: dict[str, Any]) -> str:
     ]
     lines = [(what, text, judged(target, measured=text)) for what, text, target in lines]
     return f"**Processes**\n\n{_rows(('', 'measured', 'target'), lines)}"
+
+
+def _evidence(found: dict[str, float]) -> str:
+    lines = [
+        ("`clbench leaderboard` over 1,000 runs, s", f"{found['leaderboard_seconds']:.1f}", "≤ 20"),
+        ("its peak memory, MiB", f"{found['leaderboard_peak_memory_mb']:.0f}", "≤ 1024"),
+        ("10,000 resamples of 21 runs on 1,000 cases, s", f"{found['bootstrap_seconds']:.1f}", "≤ 5"),
+    ]
+    lines = [(what, text, judged(target, measured=text)) for what, text, target in lines]
+    return f"**Evidence**\n\n{_rows(('', 'measured', 'target'), lines)}"
+
+
+def _later(found: dict[str, Any]) -> str:
+    """What was measured on another day than the rest, on the same machine."""
+    told = [f"{part} {about['date']} ({about['seconds']} s)" for part, about in sorted(found.get("later", {}).items())]
+    return f" Measured later: {', '.join(told)}." if told else ""
 
 
 def text() -> str:

@@ -19,7 +19,7 @@ def command_seconds(*words: str, repeats: int) -> float:
     seconds = []
     for _ in range(repeats + 1):
         begun = time.perf_counter()
-        subprocess.run([*_clbench(), *words], check=True, capture_output=True, env=_environment())
+        subprocess.run([*_clbench(), *words], check=True, capture_output=True, env=environment())
         seconds.append(time.perf_counter() - begun)
     return statistics.median(seconds[1:])
 
@@ -28,7 +28,8 @@ def _clbench() -> list[str]:
     return [sys.executable, "-c", "from clbench.cli import main; main()"]
 
 
-def _environment(**more: str) -> dict[str, str]:
+def environment(**more: str) -> dict[str, str]:
+    """Of a process that imports the package and what its tests write runs with."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, **more}
 
@@ -56,7 +57,7 @@ def peak_memory_mb(cases: int) -> float:
     with tempfile.TemporaryDirectory(prefix="clbench-speed-") as folder:
         found = subprocess.run(
             [sys.executable, "-c", MEMORY, folder, str(cases)],
-            check=True, capture_output=True, text=True, env=_environment(CLBENCH_CACHE=f"{folder}/cache"),
+            check=True, capture_output=True, text=True, env=environment(CLBENCH_CACHE=f"{folder}/cache"),
         )  # fmt: skip
     return int(found.stdout.split()[-1]) / 1024
 
@@ -83,7 +84,7 @@ def report_seconds(runs: int) -> dict[str, float | None]:
     with tempfile.TemporaryDirectory(prefix="clbench-speed-") as folder:
         found = subprocess.run(
             [sys.executable, "-c", REPORTS, folder, str(runs)],
-            check=True, capture_output=True, text=True, env=_environment(),
+            check=True, capture_output=True, text=True, env=environment(),
         )  # fmt: skip
     seconds: dict[str, float | None] = json.loads(found.stdout.splitlines()[-1])
     return seconds
