@@ -15,6 +15,7 @@ from statistics import fmean
 
 from latent_claims import CLAIMED, claims_of, difference_text, p_text, table
 
+from clbench.ranking import inconsistency
 from clbench.report.costs import costs
 from clbench.report.groups import Group, Row, groups
 from clbench.report.leaderboard.cells import ONE_SEED_NOTE, estimate_text
@@ -127,7 +128,7 @@ def cost(row: Row) -> list[str]:
 def page(folder: Path) -> str:
     """The whole page."""
     found = find_runs(folder)[0] if any(folder.rglob("run.json")) else []
-    runs, _ = usable(run for run in found if of_the_suite(run))
+    runs, _ = usable((run for run in found if of_the_suite(run)), inconsistency)
     parts = [INTRODUCTION.strip()]
     for group in groups(runs):
         names = ", ".join(sorted({f"{len(row.runs)}" for row in group.rows}))
