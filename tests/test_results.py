@@ -9,7 +9,7 @@ import pytest
 
 from clbench.report.load import load_runs
 from clbench.verify import verify
-from synthetic_runs import case_rows, config, finished, open_folder
+from synthetic_runs import case_rows, completed, config, finished, open_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURE_BYTES = 500_000
@@ -88,9 +88,7 @@ def add_run(repository, strategy):
 def add_run_without_a_case(repository, strategy):
     """A run whose files are as they were when it ended, but whose rows are not those of the protocol."""
     with open_folder(repository / "results" / "runs", config(strategy)) as folder:
-        folder.write_cases([row for row in case_rows() if row.case != "A/0"])
-        folder.write_cost({})
-        folder.finish()
+        completed(folder, [row for row in case_rows() if row.case != "A/0"])
 
 
 def complaints(capsys) -> list[str]:
