@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clbench.continual import resampled_metric
+from clbench.report.stats.intervals import Resampled, interval
 from clbench.report.stats.panel import Panel, strata
+from clbench.report.stats.resampling import influences, over_seeds, patient_draws, seed_draws
+
+KEYS = ("final", "bwt", "learned")
+UNEQUAL = {"tasks": 5, "patients": 3, "of_patient": (0.022, 0.177, 0.042, 0.010, 0.064), "of_both": 0.02}
+"""Spreads of a published stream: one task's three patients make nearly all of the error, with two degrees."""
 
 
 def truth(tasks: int) -> np.ndarray:
@@ -42,3 +49,35 @@ def simulated_panel(
     )
     patient = np.arange(cells)
     return Panel(scores, task, patient, strata(task, patient), "domain")
+
+
+def statistics(matrices):
+    """Metric -> value of every matrix (*B, T + 1, T)."""
+    return {key: resampled_metric(key, matrices) for key in KEYS}
+
+
+def resampled(panel, resamples, seed=0):
+    """Metric -> one row with all runs of a panel as its seeds."""
+    draws, moved = patient_draws(panel, statistics, resamples=resamples, seed=seed), influences(panel, statistics)
+    points = statistics(panel.matrices(np.ones((1, panel.patients))))
+    counts = seed_draws(range(panel.scores.shape[2]), resamples, seed)
+    return {
+        key: Resampled(points[key][0], over_seeds(draws[key], counts), moved[key].mean(axis=1), panel.stratum)
+        for key in KEYS
+    }
+
+
+def estimates(panel, resamples, seed=0):
+    """Metric -> estimate of that row."""
+    return {key: interval(of) for key, of in resampled(panel, resamples, seed).items()}
+
+
+def coverage(suites, **fields):
+    """In which share of simulated suites the interval of each metric holds the truth."""
+    known = {key: float(resampled_metric(key, truth(fields.get("tasks", 4)))) for key in KEYS}
+    hits = dict.fromkeys(KEYS, 0)
+    for number in range(suites):
+        found = estimates(simulated_panel(np.random.default_rng([number, 7]), **fields), 1000, number)
+        for key, one in found.items():
+            hits[key] += one.low <= known[key] <= one.high
+    return {key: count / suites for key, count in hits.items()}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import operator
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from clbench.report.threads import as_read
 from clbench.wording import counted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def table(found: dict[str, Any]) -> str:
     """Everything one machine gave, as Markdown."""
     about, gpu = found["machine"], "cpu" not in found["machine"]["device"].split(",")[0]
     packages = ", ".join(f"{name} {number}" for name, number in sorted(about["packages"].items()) if number)
-    device = re.sub(r"(?<=, )1 threads$", "1 thread", about["device"])
+    device = as_read(about["device"])
     parts = [
         f"### {device}\n\n{about['processor']}; Python {about['python']}; {packages}; {about['date']}; "
         f"{counted(found['repeats'], 'repeat')}; {found['seconds']} s in all.{_later(found)}\n"

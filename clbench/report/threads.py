@@ -12,7 +12,12 @@ _ON_PROCESSOR = re.compile(r"cpu, (?P<threads>[1-9]\d*) threads")
 
 def device_of(run: Run) -> str:
     """The device and threads that ``run.json`` records, as people read them; ``?`` where it does not say."""
-    return re.sub(r"\b1 threads$", "1 thread", str(run.provenance.get("device", "?")))
+    return as_read(str(run.provenance.get("device", "?")))
+
+
+def as_read(device: str) -> str:
+    """The text of ``clbench.device.device_name`` as people read it: one thread is no "threads"."""
+    return re.sub(r"\b1 threads$", "1 thread", device)
 
 
 def threads_of(run: Run) -> int | None:

@@ -9,34 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import t, ttest_1samp
 
-from clbench.continual import resampled_metric
 from clbench.report.stats.group_draws import GroupDraws
 from clbench.report.stats.intervals import Resampled, interval, p_of_zero
 from clbench.report.stats.paired import compare
 from clbench.report.stats.ranks import rank_intervals, ranks
-from clbench.report.stats.resampling import influences, over_seeds, patient_draws, seed_draws
-from simulated_suites import simulated_panel, truth
-
-KEYS = ("final", "bwt", "learned")
-
-
-def statistics(matrices):
-    return {key: resampled_metric(key, matrices) for key in KEYS}
-
-
-def resampled(panel, resamples, seed=0):
-    """Metric -> one row with all runs of a panel as its seeds."""
-    draws, moved = patient_draws(panel, statistics, resamples=resamples, seed=seed), influences(panel, statistics)
-    points = statistics(panel.matrices(np.ones((1, panel.patients))))
-    counts = seed_draws(range(panel.scores.shape[2]), resamples, seed)
-    return {
-        key: Resampled(points[key][0], over_seeds(draws[key], counts), moved[key].mean(axis=1), panel.stratum)
-        for key in KEYS
-    }
-
-
-def estimates(panel, resamples, seed=0):
-    return {key: interval(of) for key, of in resampled(panel, resamples, seed).items()}
+from clbench.report.stats.resampling import influences, patient_draws
+from simulated_suites import KEYS, UNEQUAL, coverage, estimates, resampled, simulated_panel, statistics
 
 
 def test_one_seed_and_one_task_give_the_t_interval_of_the_patients():
@@ -101,16 +79,6 @@ def test_a_number_without_error_has_an_interval_without_width():
     assert found.low == pytest.approx(found.value) == pytest.approx(found.high)
 
 
-def coverage(suites, **fields):
-    known = {key: float(resampled_metric(key, truth(fields.get("tasks", 4)))) for key in KEYS}
-    hits = dict.fromkeys(KEYS, 0)
-    for number in range(suites):
-        found = estimates(simulated_panel(np.random.default_rng([number, 7]), **fields), 1000, number)
-        for key, one in found.items():
-            hits[key] += one.low <= known[key] <= one.high
-    return {key: count / suites for key, count in hits.items()}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "of_seed"), [(3, 0.02), (3, 0.03), (5, 0.03), (5, 0.05)], ids=lambda value: str(value)
@@ -124,9 +92,7 @@ def test_intervals_cover_the_truth_in_93_to_97_of_100_suites(seeds, of_seed):
 @pytest.mark.parametrize(("seeds", "of_seed"), [(3, 0.01), (3, 0.02), (3, 0.03), (5, 0.02)], ids=str)
 def test_three_patients_to_a_task_of_which_one_differs_much_are_covered(seeds, of_seed):
     """The spreads of a published stream: one task's patients make nearly all of the error, with two degrees."""
-    spreads = (0.022, 0.177, 0.042, 0.010, 0.064)
-    few = {"tasks": 5, "patients": 3, "of_patient": spreads, "of_both": 0.02}
-    found = coverage(1000, seeds=seeds, of_seed=of_seed, **few)
+    found = coverage(1000, seeds=seeds, of_seed=of_seed, **UNEQUAL)
     assert all(0.92 <= share <= 0.99 for share in found.values()), found
 
 
