@@ -67,9 +67,18 @@ def use_deterministic_kernels(device: torch.device) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or ``cpu``, with the number of threads torch uses: ``cpu, 2 threads``."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    """What rounds the results: the GPU's name, or the processor's instructions, and torch's threads.
+
+    Returns:
+        Such as ``NVIDIA H200, 16 threads`` or ``cpu AVX2, 1 threads``.
+    """
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu {kernels()}"
     return f"{name}, {torch.get_num_threads()} threads"
+
+
+def kernels() -> str:
+    """The instructions for which torch chose its processor kernels: ``AVX2``, ``AVX512``, ``DEFAULT``, ..."""
+    return str(torch.backends.cpu.get_cpu_capability()).replace(" ", "-")
 
 
 def use_threads(count: int) -> None:

@@ -20,6 +20,7 @@ from clbench.data.prepare import Prepared
 from clbench.errors import RunError
 from clbench.metrics import score_case
 from clbench.networks.identity import TaskAware, select_task
+from clbench.precision import forward_precision
 from clbench.streams.stream import Stream, Task
 
 SCORED_SPLITS = ("val", "test")
@@ -65,7 +66,7 @@ class Inference:
         """(B, C, *S) on the CPU -> logits (B, K, *S) on the CPU; 2-D slices go through a batch at a time."""
 
         def predict(windows: Tensor) -> Tensor:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            with forward_precision(self.device, self.precision):
                 logits = network(windows)
             scores: Tensor = logits.float()
             return scores

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clbench.allocator import keep_freed_memory
 from clbench.assembly import build_strategy, network_factory, resolve
 from clbench.bookkeeping import Bookkeeper
 from clbench.config import Experiment, RunConfig
@@ -62,6 +63,7 @@ def _run(config: RunConfig, reporter: Reporter) -> Path:
     check_out(config.out)
     device = resolve_device(config.device)
     use_threads(config.threads)
+    keep_freed_memory()
     use_deterministic_kernels(device)
     reporter.stage(f"reading the data of {config.stream}")
     with every_problem_told(cache_root()):

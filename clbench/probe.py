@@ -14,6 +14,7 @@ from clbench.evaluate import Inference
 from clbench.functional.sampling import sample_embeddings
 from clbench.networks.identity import select_task
 from clbench.networks.taps import tap, tap_names
+from clbench.precision import forward_precision
 from clbench.seeding import torch_generator
 from clbench.streams.stream import Stream, Task
 
@@ -66,7 +67,7 @@ class DriftProbe:
         select_task(network, task.index)
         with tap(network, names) as taps:
             for number, image in enumerate(self._patches(task)):
-                with torch.autocast(device.type, torch.bfloat16, enabled=self.inference.precision == "bfloat16"):
+                with forward_precision(device, self.inference.precision):
                     network(image[None].to(device))
                 for name in names:
                     found[name].append(self._sampled(taps.features[name], task, name, number))

@@ -12,7 +12,7 @@ from clbench.report.figures.write import folder_name
 from clbench.report.leaderboard import Board, Leaderboard
 from clbench.report.leaderboard.cells import HEAD, NOTES, ONE_SEED_NOTE, rows
 from clbench.report.markup import escape_markdown
-from clbench.report.threads import device_of
+from clbench.report.processors import device_of
 from clbench.runfolder import Run
 
 README_STREAM = "acdc-groups@1"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from clbench.report.threads import as_read
+from clbench.report.processors import as_read
 from clbench.wording import counted
 
 ROOT = Path(__file__).resolve().parents[2]

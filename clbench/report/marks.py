@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from clbench.report.groups import Group, Row
-from clbench.report.threads import known_threads
+from clbench.report.processors import known_processors
 
 TOLD_TASK, REPLAYS = "told the task at test time", "replays images"
 Marked = Mapping[str, Collection[str]]
@@ -17,8 +17,8 @@ def marks(group: Group, row: Row, spent: Mapping[str, float | None], marked: Mar
     """The marks of a row.
 
     Args:
-        group: the table that the row stands in; where its runs had different numbers of processor threads, each row is
-            marked with its own, since training amplifies the float noise between them.
+        group: the table that the row stands in; where its runs had different processors or numbers of threads, each row
+            is marked with its own, since training amplifies the float noise between them.
         row: strategy and runs.
         spent: what it costs, as ``costs`` gives it.
         marked: mark -> strategies whose rows have it, whatever their runs say.
@@ -27,11 +27,6 @@ def marks(group: Group, row: Row, spent: Mapping[str, float | None], marked: Mar
     known = {mark for mark, strategies in marked.items() if parts.intersection(strategies)}
     said = {REPLAYS} if spent["replayed_fraction"] else set()
     flags = tuple(mark for mark in (TOLD_TASK, REPLAYS) if mark in known | said)
-    several = len(known_threads(run for other in group.rows for run in other.runs)) > 1
-    threads = _threads_text(known_threads(row.runs)) if several else ""
-    return (*flags, threads) if threads else flags
-
-
-def _threads_text(counts: Collection[int]) -> str:
-    """``1 thread``, ``1 and 2 threads``; empty where no run says."""
-    return f"{' and '.join(map(str, counts))} thread{'' if list(counts) == [1] else 's'}" if counts else ""
+    several = len(known_processors(run for other in group.rows for run in other.runs)) > 1
+    processors = " and ".join(known_processors(row.runs)) if several else ""
+    return (*flags, processors) if processors else flags

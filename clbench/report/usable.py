@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from clbench.report.load import LeftOut
-from clbench.report.threads import device_of
+from clbench.report.processors import device_of
 from clbench.runfolder import Run
 
 Reason = tuple[Path, str]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from clbench.networks.channels_last import convolve_channels_last, convolves_channels_last
 from clbench.networks.head import LinearHead
 from clbench.networks.unet import weights
+from clbench.precision import forward_precision
 from clbench.strategies.plugin import StrategyPlugin
 
 
@@ -107,7 +108,7 @@ class Taught(StrategyPlugin):
     def ask(self, strategy: Any, x: Tensor) -> list[Tensor]:
         """The teacher's logits for images (B, C, *S), in the precision that the student is trained in."""
         precision = getattr(strategy, "precision", "float32")
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with forward_precision(x.device, precision):
             output = self.teacher(strategy)(x)
         return [output] if isinstance(output, Tensor) else list(output)
 

@@ -17,6 +17,7 @@ from clbench.data.patches import PatchDataset
 from clbench.functional.losses import dice_ce
 from clbench.networks.head import grow_head
 from clbench.networks.unet import load_weights, weights
+from clbench.precision import forward_precision
 from clbench.seeding import derive
 from clbench.strategies.plugin import StrategyPlugin
 
@@ -186,7 +187,7 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
 
     def forward(self) -> Any:
         """Logits of the mini-batch under autocast; a list of them with deep supervision."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with forward_precision(self.device, self.precision):
             return self._compiled_forward(self.mb_x) if self.compiled else super().forward()
 
     def criterion(self) -> Tensor:

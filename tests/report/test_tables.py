@@ -60,7 +60,19 @@ def test_every_row_is_marked_with_its_threads_where_they_differ(tmp_path):
     finished(tmp_path, config("ewc"), provenance={"device": "cpu, 16 threads"})
     found = cells(table(load_runs(tmp_path), marked={TOLD_TASK: {"ewc"}}))
     assert {label: row["marks"] for label, row in found.items()} == {
-        **{"naive": "1 thread", "mib": "1 and 2 threads", "ewc": "told the task at test time, 16 threads"}
+        **{"naive": "1 thread", "mib": "1 thread and 2 threads", "ewc": "told the task at test time, 16 threads"}
+    }
+
+
+def test_every_row_is_marked_with_its_processor_where_they_differ(tmp_path):
+    finished(tmp_path, provenance={"device": "cpu AVX512, 1 threads"})
+    finished(tmp_path, config("mib"), provenance={"device": "cpu AVX512, 1 threads"})
+    assert "thread" not in table(load_runs(tmp_path))
+    finished(tmp_path, config("ewc"), provenance={"device": "cpu AVX2, 1 threads"})
+    finished(tmp_path, config("lwf"), provenance={"device": "cpu, 1 threads"})
+    found = cells(table(load_runs(tmp_path)))
+    assert {label: row["marks"] for label, row in found.items()} == {
+        **{"naive": "1 thread (AVX512)", "mib": "1 thread (AVX512)", "ewc": "1 thread (AVX2)", "lwf": "1 thread"}
     }
 
 

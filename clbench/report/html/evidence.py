@@ -9,7 +9,7 @@ from typing import Any
 from clbench.report.groups import Group, Row
 from clbench.report.html.elements import Markup, element, joined, scrollable
 from clbench.report.load import LeftOut
-from clbench.report.threads import device_of
+from clbench.report.processors import device_of
 from clbench.runfolder import Run
 
 NAMED = ("clbench", "torch", "monai", "avalanche-lib", "numpy")
