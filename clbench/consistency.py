@@ -12,7 +12,7 @@ from clbench.metrics import required_metrics
 from clbench.plausibility import implausible
 from clbench.runfolder import Run
 from clbench.runfolder.folder import run_name
-from clbench.runfolder.tables import case_text, drift_text
+from clbench.runfolder.tables import drift_text, is_written_so
 
 SCORED_SPLITS = ("val", "test")
 _RUN_NAME = re.compile(r".+-s-?\d+-[0-9a-f]{8}")
@@ -53,7 +53,7 @@ def _rows(run: Run) -> Iterator[Difference]:
     keys = list(map(attrgetter("after_task", "on_task", "split", "case", "label", "metric"), run.rows))
     if len(set(keys)) < len(keys):
         yield Difference("cases.csv", f"{len(keys) - len(set(keys))} scores are there twice")
-    elif run.rows and (run.path / "cases.csv").read_bytes() != case_text(run.rows).encode():
+    elif run.rows and not is_written_so(run.path / "cases.csv", run.rows):
         yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
     metrics = {row.metric for row in run.rows} | required_metrics(run.numbers)
     stages = sorted({*needed, *(row.after_task for row in run.rows)})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -256,14 +257,25 @@ def continual_metrics(
     """
     columns = _columns(np.asarray(scores, dtype=np.float64), single, naive, joint, 1 if higher_is_better else -1)
     missing = {name for name, of in (("single", single), ("naive", naive), ("joint", joint)) if of is None}
-    defined = [key for key in METRIC_KEYS if key in _defined(kind, regime) and NEEDS.get(key) not in missing]
-    values = {key: _metric(key, columns) for key in defined if key in _TERMS}
-    backward = values.get("bwt_all")
-    if backward is not None:
-        values |= {key: float(of(np.asarray(backward))) for key, of in _OF_BWT_ALL.items()}
-        if not higher_is_better:
-            values["remembering"] = None  # 1 - |BWT-| needs scores in [0, 1]: meaningless in millimetres
-    return {key: values.get(key) for key in METRIC_KEYS}
+    return _metrics_of(columns, _defined(kind, regime), missing, higher_is_better=higher_is_better)[0]
+
+
+def own_metrics(
+    matrices: Floats, kind: Kind, regime: Regime, *, higher_is_better: bool = True
+) -> list[dict[str, float | None]]:
+    """``continual_metrics`` without references of several matrices of one run, in one go.
+
+    Args:
+        matrices: (B, T + 1, T) R of B scores or splits.
+        kind: of the stream.
+        regime: of the strategy.
+        higher_is_better: of all of the scores.
+
+    Returns:
+        B times what ``continual_metrics`` gives.
+    """
+    columns = _columns(np.asarray(matrices, dtype=np.float64), None, None, None, 1 if higher_is_better else -1)
+    return _metrics_of(columns, _defined(kind, regime), set(NEEDS.values()), higher_is_better=higher_is_better)
 
 
 def resampled_metric(
@@ -331,7 +343,7 @@ def case_metric(
     found: dict[tuple[int, str], float] = {}
     for name, curve in curves.items():
         alone, plain, bound = (np.asarray((source or {}).get(name, np.nan)) for source in (single, naive, joint))
-        value = _metric(key, [_Column(name[0], curve, alone, plain, bound, 1 if higher_is_better else -1)])
+        (value,) = _means(key, [_Column(name[0], curve, alone, plain, bound, 1 if higher_is_better else -1)])
         if value is not None:
             found[name] = value
     return found
@@ -367,11 +379,33 @@ def _columns(
     return [_Column(j + 1, rows_first[..., j], alone[..., j], plain[..., j], bound[..., j], sign) for j in range(count)]
 
 
-def _metric(key: str, columns: Sequence[_Column]) -> float | None:
-    """Mean of the terms of all columns; None when there is no term or one is undefined."""
+def _metrics_of(
+    columns: Sequence[_Column], defined: frozenset[str], missing: Collection[str], *, higher_is_better: bool
+) -> list[dict[str, float | None]]:
+    """Every metric of each matrix that the columns are of; of a single one without an axis B as well."""
+    keys = [key for key in METRIC_KEYS if key in defined and NEEDS.get(key) not in missing and key in _TERMS]
+    values = dict(zip(keys, map(partial(_means, columns=columns), keys), strict=True))
+    found = []
+    for number in range(math.prod(columns[0].scores.shape[1:])):
+        own = {key: means[number] for key, means in values.items()}
+        backward = own.get("bwt_all")
+        if backward is not None:
+            own |= {key: float(of(np.asarray(backward))) for key, of in _OF_BWT_ALL.items()}
+            if not higher_is_better:
+                own["remembering"] = None  # 1 - |BWT-| needs scores in [0, 1]: meaningless in millimetres
+        found.append({key: own.get(key) for key in METRIC_KEYS})
+    return found
+
+
+def _means(key: str, columns: Sequence[_Column]) -> list[float | None]:
+    """Mean of the terms of all columns, for each matrix; None when there is no term or one is undefined."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.concatenate([_TERMS[key](column) for column in columns])
-    return math.fsum(terms) / terms.size if terms.size and np.isfinite(terms).all() else None
+    of_each = terms.reshape(len(terms), math.prod(terms.shape[1:])).T
+    return [
+        math.fsum(own) / len(own) if own and finite else None
+        for own, finite in zip(of_each.tolist(), np.isfinite(of_each).all(axis=1), strict=True)
+    ]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 
@@ -38,8 +39,13 @@ def has_native_bfloat16(device: torch.device) -> bool:
     """True for CUDA devices of compute capability 8.0 up, and CPUs with AMX or AVX512-BF16."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    capabilities = _capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def _capabilities() -> Mapping[str, Any]:
+    """What the processor can do, as torch found it; empty where torch does not say."""
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def usable_cores() -> int:
@@ -77,8 +83,10 @@ def device_name(device: torch.device) -> str:
 
 
 def kernels() -> str:
-    """The instructions for which torch chose its processor kernels: ``AVX2``, ``AVX512``, ``DEFAULT``, ..."""
-    return str(torch.backends.cpu.get_cpu_capability()).replace(" ", "-")
+    """The instructions for which torch chose its processor kernels: ``AVX2``, ``AVX512-BF16``, ``AVX512-AMX``, ..."""
+    has = _capabilities()
+    bfloat16 = "-AMX" if has.get("amx_bf16") else "-BF16" if has.get("avx512_bf16") else ""
+    return str(torch.backends.cpu.get_cpu_capability()).replace(" ", "-") + bfloat16
 
 
 def use_threads(count: int) -> None:

@@ -17,6 +17,7 @@ from clbench.continual import (
     case_metric,
     case_scores,
     continual_metrics,
+    own_metrics,
     resampled_metric,
     score_matrix,
 )
@@ -184,6 +185,18 @@ def test_many_matrices_at_once_give_what_each_gives_alone(key, kind, regime, hig
         references = {"single": single[at], "naive": naive[at], "joint": joint[at]}
         alone = continual_metrics(scores[at], kind, regime, **references, higher_is_better=higher_is_better)[key]
         assert found[at] == pytest.approx(NAN if alone is None else alone, nan_ok=True)
+
+
+@pytest.mark.parametrize("kind", ["domain", "class"])
+@pytest.mark.parametrize("regime", ["sequential", "joint", "single"])
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_the_scores_of_a_run_at_once_give_what_each_gives_alone(kind, regime, higher_is_better):
+    matrices = np.random.default_rng(0).uniform(size=(5, 4, 3))
+    matrices[1, 2, 1], matrices[2] = np.nan, 0.0
+    found = own_metrics(matrices, kind, regime, higher_is_better=higher_is_better)
+    alone = [continual_metrics(matrix, kind, regime, higher_is_better=higher_is_better) for matrix in matrices]
+    assert found == alone  # to the last bit
+    assert any(value is not None for value in found[0].values())
 
 
 def test_many_matrices_without_a_reference_or_a_term_are_undefined():

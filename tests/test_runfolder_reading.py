@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -40,6 +41,38 @@ def test_json_reads_back_as_written(content):
 
 def test_short_lists_are_written_on_one_line():
     assert run_files.json_bytes({"R": [[1, 2], [3, None]]}) == b'{\n "R": [\n  [1, 2],\n  [3, null]\n ]\n}\n'
+
+
+def indented_by_json(content):
+    """The same format from the standard library's indentation, lists of plain values put on one line afterwards."""
+
+    def on_one_line(found):
+        line = "[" + " ".join(part.strip() for part in found[1].split("\n")) + "]"
+        return line if len(line) <= 100 else found[0]
+
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return (re.sub(r"\[\n([^\[\]{}]*)\n *\]", on_one_line, text) + "\n").encode()
+
+
+texts = st.text() | st.sampled_from(["[", "a]", "{", " , ", "\n", "ü" * 40])
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(texts, inner) | st.dictionaries(st.integers(), inner) | st.tuples(inner)
+    ),
+)
+
+
+@given(values)
+def test_json_is_indented_as_the_standard_library_would(content):
+    assert run_files.json_bytes(content) == indented_by_json(content)
+
+
+@pytest.mark.parametrize("content", [float("nan"), [float("inf")], {"a": float("nan")}, {"a": [[float("inf")]]}])
+def test_json_has_no_nan(content):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run_files.json_bytes(content)
 
 
 @pytest.mark.parametrize("name", ["run.json", "summary.json"])

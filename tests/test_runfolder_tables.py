@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clbench.continual import CaseRow
 from clbench.errors import InputError
 from clbench.runfolder import TrainRow, read_run
-from clbench.runfolder.tables import case_text, read_cases, read_train, score_text
+from clbench.runfolder.tables import case_text, is_written_so, read_cases, read_train, score_text
 from synthetic_runs import case_rows, finished, open_folder
 
 
@@ -49,6 +49,70 @@ def test_an_undefined_score_is_written_as_nan(folder):
 def test_a_written_score_reads_back_to_the_same_text(value):
     assert score_text(float(score_text(value))) == score_text(value)
     assert score_text(value) != "-0.000000"
+
+
+def names(word):
+    """Case rows of one organ in one case of that name."""
+    return [CaseRow(after, 1, "test", word, word, "organ", "dice", 0.5) for after in range(3)]
+
+
+@pytest.mark.parametrize("rows", [case_rows(), names('a "b"'), names("a, b"), names("ä"), [], case_rows()[:1]], ids=len)
+def test_a_table_that_clbench_wrote_is_known_as_such(tmp_path, rows):
+    path = tmp_path / "cases.csv"
+    path.write_text(case_text(rows), encoding="utf-8", newline="")
+    assert read_cases(path) == sorted(rows)
+    assert is_written_so(path, read_cases(path))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("0.050000", "0.05"),
+        ("0.050000", "5e-2"),
+        ("0.050000", " 0.050000"),
+        ("0.050000", "+0.050000"),
+        ("0.050000", "00.050000"),
+        ("0.050000", "-0.000000"),
+        ("0.050000", "0.0500000"),
+        ("0.050000", "0_0.050000"),
+        ("0.050000", "NaN"),
+        ("\n0,1,", "\n00,1,"),
+        ("\n0,1,", "\n0, 1,"),
+        ("\n0,1,", "\n+0,1,"),
+        ("\n0,1,test", '\n0,1,"test"'),
+        ("\n", "\r\n"),
+    ],
+)
+def test_a_table_that_says_the_same_in_other_words_is_told_from_it(tmp_path, before, after):
+    path, text = tmp_path / "cases.csv", case_text(case_rows())
+    assert before in text
+    path.write_text(text.replace(before, after, 1), newline="")
+    assert not is_written_so(path, read_cases(path))
+
+
+def test_an_unsorted_table_and_one_without_its_last_line_feed_are_told_from_what_clbench_writes(tmp_path):
+    path, lines = tmp_path / "cases.csv", case_text(case_rows()).splitlines(keepends=True)
+    path.write_text("".join([lines[0], *lines[:0:-1]]))
+    assert not is_written_so(path, read_cases(path))
+    path.write_text("".join(lines).rstrip("\n"))
+    assert not is_written_so(path, read_cases(path))
+
+
+@given(st.data())
+def test_whatever_is_changed_in_a_table_is_seen_or_refused(tmp_path_factory, data):
+    path, text = tmp_path_factory.mktemp("table") / "cases.csv", case_text(case_rows())
+    at = data.draw(st.integers(0, len(text) - 1))
+    other = (
+        text[:at]
+        + data.draw(st.sampled_from(["", ",", "\n", '"', "0", " ", "1", "x", "-", ".", "\0", "\r"]))
+        + text[at + 1 :]
+    )
+    path.write_text(other, newline="")
+    try:
+        rows = read_cases(path)
+        assert is_written_so(path, rows) is (other == case_text(rows))
+    except (InputError, ValueError):
+        return
 
 
 def test_infinite_and_repeated_scores_are_refused(folder):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ TEMPORARY = ".partial-"
 
 MOST_DIGITS = 300  # before the point: sums of such numbers are still finite
 
-# A list without lists or objects in it. JSON strings hold no raw line feed: a bracket before one is never inside one.
-_LIST = re.compile(r"\[\n([^\[\]{}]*)\n *\]")
+LONGEST_LIST = 100  # characters of a list on one line
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 @contextmanager
@@ -70,13 +70,33 @@ def json_bytes(content: Any) -> bytes:
     Raises:
         ValueError: on NaN or infinity, which JSON does not have; use None.
     """
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    return (_LIST.sub(_on_one_line, text) + "\n").encode()
+    return f"{_json(content, '')}\n".encode()
 
 
-def _on_one_line(found: re.Match[str]) -> str:
-    line = "[" + " ".join(part.strip() for part in found[1].split("\n")) + "]"
-    return line if len(line) <= 100 else found[0]
+def _json(content: Any, indent: str) -> str:
+    """JSON text of a value whose first line stands behind ``indent``; ``json`` itself indents in Python, and slower."""
+    if isinstance(content, dict) and content:
+        lines = [f"{_json_key(key)}: {_json(value, f'{indent} ')}" for key, value in content.items()]
+        return _over_lines("{", lines, "}", indent)
+    if isinstance(content, (list, tuple)) and content:
+        if not any(isinstance(value, (dict, list, tuple)) for value in content):
+            line = _on_one_line(content)
+            if len(line) <= LONGEST_LIST and not _BRACKET.search(line, 1, len(line) - 1):
+                return line
+        return _over_lines("[", [_json(value, f"{indent} ") for value in content], "]", indent)
+    return _on_one_line(content)
+
+
+_on_one_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _json_key(key: Any) -> str:
+    """A key as JSON has it: always a string."""
+    return _on_one_line(key) if isinstance(key, str) else _on_one_line({key: 0})[1 : -len(": 0}")]
+
+
+def _over_lines(opened: str, parts: Sequence[str], closed: str, indent: str) -> str:
+    return f"{opened}\n{indent} " + f",\n{indent} ".join(parts) + f"\n{indent}{closed}"
 
 
 def read_json(path: Path) -> Any:

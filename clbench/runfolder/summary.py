@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clbench.continual import CaseRow, Regime, continual_metrics, score_matrix
+from clbench.continual import CaseRow, Regime, ScoreMatrix, own_metrics, score_matrix
 from clbench.drift import SINCE as DRIFT_SINCE
 from clbench.drift import DriftRow, summarize_drift
 from clbench.errors import InputError
@@ -49,18 +51,34 @@ def summarize(
     kinds: dict[tuple[str, str], list[CaseRow]] = defaultdict(list)
     for row in rows:
         kinds[row.split, row.metric].append(row)
+    matrices = {
+        (split, metric): score_matrix(kinds[split, metric], stream.task_labels, stream.kind, split, metric)
+        for split, metric in sorted(kinds)
+    }
+    derived = _derived(matrices, stream, regime)
     scores: dict[str, dict[str, Any]] = {}
-    for split, metric in sorted(kinds):
-        matrix = score_matrix(kinds[split, metric], stream.task_labels, stream.kind, split, metric)
-        higher = METRICS[metric].higher_is_better
-        derived = continual_metrics(matrix.scores, stream.kind, regime, higher_is_better=higher)
+    for (split, metric), matrix in matrices.items():
         scores.setdefault(split, {})[metric] = {
             "R": [[_rounded(value) for value in row] for row in matrix.scores.tolist()],
             "n": matrix.counts.tolist(),
-            "metrics": {key: _rounded(value) for key, value in derived.items()},
+            "metrics": {key: _rounded(value) for key, value in derived[split, metric].items()},
         }
     measured = {} if drift is None else {"drift": summarize_drift(drift)}
     return {"schema_version": SCHEMA_VERSION, "scores": scores, **measured, "hashes": dict(hashes)}
+
+
+def _derived(
+    matrices: Mapping[tuple[str, str], ScoreMatrix], stream: StreamRecord, regime: Regime
+) -> dict[tuple[str, str], dict[str, float | None]]:
+    """The metrics that need no reference run, of all scores with the same direction at once."""
+    found: dict[tuple[str, str], dict[str, float | None]] = {}
+    for higher in (True, False):
+        keys = [key for key in matrices if METRICS[key[1]].higher_is_better is higher]
+        if keys:
+            stacked = np.stack([matrices[key].scores for key in keys])
+            own = own_metrics(stacked, stream.kind, regime, higher_is_better=higher)
+            found.update(zip(keys, own, strict=True))
+    return found
 
 
 def hash_files(folder: Path) -> dict[str, str]:
@@ -103,13 +121,20 @@ def changed_files(folder: Path, hashes: Mapping[str, str], required: Sequence[st
 
 def _files(folder: Path) -> dict[str, Path]:
     """Relative path -> path of every file and link of a run folder but its lock and summary, sorted."""
-    paths = ((path.relative_to(folder).as_posix(), path) for path in sorted(folder.rglob("*")))
-    return {
-        name: path
-        for name, path in paths
-        if path.is_symlink()
-        or (path.is_file() and name not in (FILE_NAME, lock.FILE_NAME) and files.TEMPORARY not in name)
-    }
+    return dict(sorted(_walk(folder, ""), key=lambda found: found[0].split("/")))
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    """As ``_files``, with a prefix to the names; links are told and not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, f"{name}/")
+            elif entry.is_symlink() or (
+                entry.is_file() and name not in (FILE_NAME, lock.FILE_NAME) and files.TEMPORARY not in name
+            ):
+                yield name, folder / entry.name
 
 
 def _change(folder: Path, name: str, digest: str) -> str:
@@ -131,4 +156,4 @@ def _is_file(path: Path) -> bool:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else round(value, 6) + 0.0
+    return None if value is None or math.isnan(value) else round(value, 6) + 0.0

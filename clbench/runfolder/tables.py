@@ -6,9 +6,10 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from itertools import pairwise
-from operator import eq, itemgetter
+from itertools import pairwise, repeat
+from operator import eq, itemgetter, lt
 from pathlib import Path
 from sys import intern
 from typing import TypeVar
@@ -91,33 +92,77 @@ def read_cases(path: Path) -> list[CaseRow]:
     Raises:
         InputError: missing, or not a table that ``case_text`` writes; names the line.
     """
+    if plain := _plain_columns(path):
+        with suppress(ValueError):
+            return _case_rows(*plain)
     header, *lines = _read(path)
     if tuple(header) != CASE_COLUMNS:
         raise InputError(f"{path} is damaged: its first line is not {','.join(CASE_COLUMNS)}")
     try:
-        return _case_rows(lines)
+        return _rows_of(lines)
     except ValueError:
         number, line = next((number, line) for number, line in enumerate(lines, start=2) if _is_no_case(line))
         raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
 
 
-def _case_rows(lines: Sequence[Sequence[str]]) -> list[CaseRow]:
-    """The rows of split lines, made column by column: millions are read for a leaderboard.
+def is_written_so(path: Path, rows: Sequence[CaseRow]) -> bool:
+    """Whether a ``cases.csv`` is byte for byte ``case_text`` of the rows that were read from it.
+
+    Raises:
+        ValueError: two rows for the same score.
+    """
+    if plain := _plain_columns(path):
+        after, on, *_, values = plain
+        whole = all(str(int(text)) == text for text in {*after, *on})
+        if whole and all(map(lt, rows, rows[1:])) and list(values) == _score_texts([row.value for row in rows]):
+            return True
+    return path.read_bytes() == case_text(rows).encode()
+
+
+def _plain_columns(path: Path) -> list[Sequence[str]] | None:
+    """The columns of a ``cases.csv`` in which nothing is quoted, in a fraction of the time of ``csv``.
+
+    Returns:
+        None for any other file, of which ``_read`` says what it is.
+    """
+    try:
+        header, newline, rest = path.read_bytes().decode().partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    width, odd = len(CASE_COLUMNS), any(map(rest.__contains__, '"\r\0'))
+    if header != ",".join(CASE_COLUMNS) or odd or not rest.endswith(newline) or not rest:
+        return None
+    lines = rest[:-1].split("\n")
+    if set(map(str.count, lines, repeat(","))) != {width - 1} or max(map(len, lines)) > csv.field_size_limit():
+        return None
+    cells = ",".join(lines).split(",")
+    return [cells[column::width] for column in range(width)]
+
+
+def _rows_of(lines: Sequence[Sequence[str]]) -> list[CaseRow]:
+    """The rows of split lines.
 
     Raises:
         ValueError: a line is no case row.
     """
-    if not lines:
-        return []
-    after, on, *texts, values = zip(*lines, strict=True)
+    return _case_rows(*zip(*lines, strict=True)) if lines else []
+
+
+def _case_rows(*columns: Sequence[str]) -> list[CaseRow]:
+    """The rows of a table, made column by column: millions are read for a leaderboard.
+
+    Raises:
+        ValueError: something is no case row.
+    """
+    after, on, *texts, values = columns
     if len(texts) != len(CASE_COLUMNS) - 3:
         raise ValueError("too few or too many columns")
     # each text is there in thousands of rows: kept once
-    columns = (_translated(after, int), _translated(on, int), *(_translated(column, intern) for column in texts))
+    meanings = (_translated(after, int), _translated(on, int), *(_translated(column, intern) for column in texts))
     numbers = list(map(float, values))
     if any(map(LARGEST.__lt__, map(abs, numbers))):  # which lets NaN pass
         raise ValueError("infinite, or so large that a mean of such would be")
-    return list(map(CaseRow, *columns, numbers))
+    return list(map(CaseRow, *meanings, numbers))
 
 
 def _translated(column: Sequence[str], meaning: Callable[[str], Meaning]) -> Iterator[Meaning]:
@@ -128,7 +173,7 @@ def _translated(column: Sequence[str], meaning: Callable[[str], Meaning]) -> Ite
 
 def _is_no_case(line: Sequence[str]) -> bool:
     try:
-        _case_rows([line])
+        _rows_of([line])
     except ValueError:
         return True
     return False

@@ -12,9 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from clbench.device import resolve_precision
+from clbench.device import kernels
 from clbench.provenance import packages
 from clbench.report.costs import costs
 from clbench.report.load import load_runs
@@ -30,8 +29,8 @@ import published_suites
 SUITE = ROOT / "benchmarks" / "cpu-real.toml"
 ARITHMETIC = ("torch", "monai", "avalanche-lib", "numpy", "scipy", "nibabel")
 """Packages whose version may change a bit of a result."""
-PROCESSOR = "AMD EPYC"
-"""What made the published runs, as ``docs/results.md`` says; a run folder does not."""
+PROCESSOR, KERNELS = "AMD EPYC", "AVX512-BF16"
+"""What made the published runs that do not name their instructions, as ``docs/results.md`` says."""
 
 
 def cheapest(runs):
@@ -57,19 +56,20 @@ def trained_on(run):
 def other_surroundings(run, here):
     """What is not as it was when a run was made: of that which a folder records, and the processor."""
     then = {**run.provenance["packages"], **{name: run.provenance[name] for name in ("python", "system")}}
-    then |= {"processor": PROCESSOR, "precision": run.config_resolved["precision"]}
-    names = (*ARITHMETIC, "python", "system", "processor", "precision")
+    named = run.provenance["device"].removeprefix("cpu").partition(",")[0].strip()
+    then |= {"processor": PROCESSOR, "kernels": named or KERNELS}
+    names = (*ARITHMETIC, "python", "system", "processor", "kernels")
     return [f"{name} {then.get(name)} (here {here.get(name)})" for name in names if then.get(name) != here.get(name)]
 
 
 def surroundings():
-    """The same of this machine, with the precision that ``auto`` takes on its processor."""
+    """The same of this machine."""
     return {
         **packages(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": PROCESSOR if PROCESSOR in processor() else processor(),
-        "precision": resolve_precision("auto", torch.device("cpu")),
+        "kernels": kernels(),
     }
 
 
@@ -91,14 +91,15 @@ def test_the_run_to_make_again_is_of_the_published_suite_and_trains_on_every_tas
         cheapest([run for run in runs if run.strategy in ("frozen", "joint", "single", "vicreg")])
 
 
-def test_another_package_processor_or_precision_is_a_reason_to_skip():
-    provenance = {"packages": dict.fromkeys(ARITHMETIC, "1"), "python": "3", "system": "Linux"}
-    run = SimpleNamespace(provenance=provenance, config_resolved={"precision": "bfloat16"})
-    here = {**provenance["packages"], "python": "3", "system": "Linux", "processor": PROCESSOR, "precision": "bfloat16"}
+@pytest.mark.parametrize(("device", "made"), [("cpu, 1 threads", KERNELS), ("cpu AVX2, 1 threads", "AVX2")])
+def test_another_package_processor_or_instruction_set_is_a_reason_to_skip(device, made):
+    provenance = {"packages": dict.fromkeys(ARITHMETIC, "1"), "python": "3", "system": "Linux", "device": device}
+    run = SimpleNamespace(provenance=provenance)
+    here = {**provenance["packages"], "python": "3", "system": "Linux", "processor": PROCESSOR, "kernels": made}
     assert other_surroundings(run, here) == []
     assert other_surroundings(run, {**here, "torch": "2"}) == ["torch 1 (here 2)"]
     assert other_surroundings(run, {**here, "processor": "Other"}) == [f"processor {PROCESSOR} (here Other)"]
-    assert other_surroundings(run, {**here, "precision": "float32"}) == ["precision bfloat16 (here float32)"]
+    assert other_surroundings(run, {**here, "kernels": "DEFAULT"}) == [f"kernels {made} (here DEFAULT)"]
     assert set(surroundings()) >= set(here)
     assert f"an {PROCESSOR} with AVX512-BF16" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from clbench.device import device_name
+from clbench.device import device_name, kernels
 from clbench.report.processors import device_of, known_processors
 from synthetic_runs import config, finished
 
@@ -16,7 +16,7 @@ from synthetic_runs import config, finished
         ("cpu, 1 threads", "cpu, 1 thread", "1 thread"),
         ("cpu, 11 threads", "cpu, 11 threads", "11 threads"),
         ("cpu AVX2, 1 threads", "cpu AVX2, 1 thread", "1 thread (AVX2)"),
-        ("cpu NO-AVX, 3 threads", "cpu NO-AVX, 3 threads", "3 threads (NO-AVX)"),
+        ("cpu AVX512-BF16, 3 threads", "cpu AVX512-BF16, 3 threads", "3 threads (AVX512-BF16)"),
         ("NVIDIA H200, 1 threads", "NVIDIA H200, 1 thread", None),
         (None, "?", None),
     ],
@@ -37,4 +37,4 @@ def test_the_name_that_runs_record_is_understood(tmp_path):
     device = device_name(torch.device("cpu"))
     (told,) = known_processors([finished(tmp_path, provenance={"device": device})])
     count = torch.get_num_threads()
-    assert told == f"{count} thread{'' if count == 1 else 's'} ({torch.backends.cpu.get_cpu_capability()})"
+    assert told == f"{count} thread{'' if count == 1 else 's'} ({kernels()})"
