@@ -16,7 +16,7 @@ from clbench.errors import unknown
 from clbench.networks import NETWORKS, build_network
 from clbench.networks.head import grow_head
 from clbench.seeding import derive
-from clbench.strategies.compose import build_plugins
+from clbench.strategies.compose import build_plugins, with_revisions
 from clbench.strategies.template import SegmentationStrategy, StepListener
 from clbench.streams.card import card_text
 from clbench.streams.stream import Stream
@@ -35,7 +35,7 @@ def resolve(config: RunConfig, stream: Stream, device: torch.device) -> Experime
         stream=stream.key,
         card=hashlib.sha256(card_text(config.stream).encode()).hexdigest(),
         strategy=config.strategy,
-        options=config.options,
+        options=with_revisions(config.options),
         seed=config.seed,
         preset=config.preset,
         training=config.training_for(plan.dims),

@@ -80,6 +80,7 @@ def texts(runs: Sequence[Run], left_out: Sequence[LeftOut]) -> Iterator[tuple[Pa
         "## More metrics",
         MORE_METRICS,
         tables["md"],
+        results_text.where_tuned(),
         results_text.how_made(runs),
         results_text.matrices(runs),
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import published_data
+from tuning_tables import tuned_on
 
 from clbench.report.costs import costs
 from clbench.report.figures.write import folder_name
@@ -14,10 +15,26 @@ from clbench.report.leaderboard.cells import HEAD, NOTES, ONE_SEED_NOTE, rows
 from clbench.report.markup import escape_markdown
 from clbench.report.processors import device_of
 from clbench.runfolder import Run
+from clbench.strategies import STRATEGIES
 
 README_STREAM = "acdc-groups@1"
 README_COLUMNS = ("rank", "strategy", "seeds", "final", "bwt", "learned", "fwt_upper", "train, s")
 README_FIGURE = "tasks"
+WHERE_TUNED = (
+    "By sweeps on validation cases with seed 0 and preset cpu ([curves](strategies.md)). A strategy has an advantage on "
+    "the stream that it was swept on over one that was not: a weight that suits a stream with much to forget is stiff on "
+    "one with little, and none of the penalties on weights was swept on a class-incremental stream."
+)
+
+
+def where_tuned() -> str:
+    """On which data the defaults were chosen, which a reader must know before comparing rows."""
+    tuned = tuned_on()
+    others = sorted(name for name in STRATEGIES if STRATEGIES[name].plugin and name not in set().union(*tuned.values()))
+    lines = ["| stream of the sweep | strategies |", "|---|---|"]
+    lines += [f"| {stream} | {', '.join(names)} |" for stream, names in tuned.items()]
+    lines.append(f"| none: as their sources have it, or ours | {', '.join(others)} |")
+    return "\n".join(["## Where defaults were chosen", "", WHERE_TUNED, "", *lines])
 
 
 def matrices(runs: Sequence[Run]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from tuning_tables import curves
+from tuning_tables import curves, tuned_on
 
 SWEEP = """# Weights of penalties
 
@@ -30,3 +30,10 @@ def test_a_strategy_gets_its_rows_and_the_references_of_every_sweep_it_is_in(tmp
     )
     assert curves("mas", tmp_path).count("`mas`") == 2
     assert curves("lwf", tmp_path) == ""
+
+
+def test_streams_are_told_with_the_strategies_that_were_swept_there(tmp_path):
+    (tmp_path / "penalties.md").write_text(SWEEP)
+    (tmp_path / "more.md").write_text(SWEEP.replace("`ewc`", "`si`"))
+    (tmp_path / "other.md").write_text(SWEEP.replace("`toy`", "`organ`").replace("`mas`", "`lwf`"))
+    assert tuned_on(tmp_path) == {"organ": ["ewc", "lwf"], "toy": ["ewc", "mas", "si"]}

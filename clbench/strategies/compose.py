@@ -14,6 +14,8 @@ from clbench.strategies.spec import Regime
 
 DEFAULT_NETWORK = "unet"
 RUN_ARGUMENTS = {"self", "seed"}  # given by the run, never by the user
+REVISION = "revision"
+"""Stands among the options of a result's identity; never given, never passed to a plugin."""
 ONE_OF = {
     "rehearsal": "decide what is looked at again",
     "projection": "decide which way the weights may move",
@@ -53,6 +55,11 @@ def _refuse_conflicts(text: str, parts: Sequence[str]) -> None:
     if len(losses) > 1:
         what = "each read partly annotated masks in their own way"
         raise InputError(f"strategy '{text}': {' and '.join(losses)} {what}; use one of them")
+    changed = [part for part in parts if STRATEGIES[part].shares_background]
+    anchored = [part for part in parts if STRATEGIES[part].anchors_head]
+    if changed and anchored:
+        what = "gives new classes a share of the head's background, to which"
+        raise InputError(f"strategy '{text}': {changed[0]} {what} {anchored[0]} holds the network; use one of them")
     networks = [part for part in parts if STRATEGIES[part].network]
     if len(networks) > 1:
         raise InputError(f"strategy '{text}': {' and '.join(networks)} each bring their own network; use one of them")
@@ -130,7 +137,7 @@ def build_plugins(options: Mapping[str, Mapping[str, Any]], seed: int) -> dict[s
     """Part name -> a fresh plugin, for the parts that have one, in canonical order.
 
     Args:
-        options: complete option values per part, from ``strategy_options``.
+        options: complete option values per part, from ``strategy_options`` or of an ``Experiment``.
         seed: the run's seed, given to plugins that draw random numbers.
     """
     plugins = {}
@@ -138,5 +145,15 @@ def build_plugins(options: Mapping[str, Mapping[str, Any]], seed: int) -> dict[s
         if STRATEGIES[part].plugin:
             plugin = STRATEGIES[part].load()
             wants_seed = "seed" in inspect.signature(plugin).parameters
-            plugins[part] = plugin(**values, **({"seed": seed} if wants_seed else {}))
+            chosen = {name: value for name, value in values.items() if name != REVISION}
+            plugins[part] = plugin(**chosen, **({"seed": seed} if wants_seed else {}))
     return plugins
+
+
+def with_revisions(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Options as they identify a result: those of a strategy that was revised after publication say which it is."""
+    revisions = {part: STRATEGIES[part].revision for part in options}
+    return {
+        part: {**values, **({REVISION: revisions[part]} if revisions[part] > 1 else {})}
+        for part, values in options.items()
+    }

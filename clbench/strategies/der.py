@@ -88,27 +88,32 @@ class DER(PartlyAnnotated):
         strategy.mbatch[0] = torch.cat([strategy.mbatch[0], x])
 
     def after_forward(self, strategy: Any, **_: Any) -> None:
-        """Take the held patches off the batch again, and keep logits of the patches that the reservoir now holds."""
+        """Take the held patches off the batch again."""
         if self._drawn is not None:
             own = len(strategy.mb_y)
             strategy.mbatch[0] = strategy.mbatch[0][:own]
             output = strategy.mb_output
             strategy.mb_output, theirs = cut(output, 0, own), cut(output, own, None)
             self._drawn = (theirs, *self._drawn[1:])
+
+    def before_backward(self, strategy: Any, **_: Any) -> None:
+        """Add what leaving the stored logits costs, and then keep logits of the patches that the reservoir now holds.
+
+        In this order: the batch may drive a patch out of the reservoir that was drawn for this very step.
+        """
+        if self._drawn is not None:
+            output, y, numbers = self._drawn
+            self._drawn = None
+            self.add_terms(strategy, output, y, numbers)
         if self.logits == "seen":
             self._keep_seen(strategy)
 
-    def before_backward(self, strategy: Any, **_: Any) -> None:
-        """Add what leaving the stored logits costs."""
-        if self._drawn is None:
-            return
-        output, y, numbers = self._drawn
-        self._drawn = None
-        self.add_terms(strategy, output, y, numbers)
-
     def add_terms(self, strategy: Any, output: Any, y: Tensor, numbers: list[int]) -> None:
         """Add the loss terms of the patches drawn for this step."""
-        places = torch.searchsorted(self.numbers, torch.tensor(numbers))
+        drawn = torch.tensor(numbers)
+        if not torch.isin(drawn, self.numbers).all():
+            raise RuntimeError("patches were drawn whose logits are not stored")
+        places = torch.searchsorted(self.numbers, drawn)
         logits = _finest(output)
         where = places.to(self.stored.device)
         error = self.distance(logits, self.stored[where], self.channels[places].to(logits.device))

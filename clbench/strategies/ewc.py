@@ -83,6 +83,10 @@ class EWC(StrategyPlugin):
                 generator=torch_generator(self.seed, "ewc-labels", task),
             )
         anchors = {name: value.detach().clone() for name, value in strategy.model.named_parameters()}
+        # in the network's order, not sorted: the order of the penalty's sum is part of its numbers
+        anchors = {
+            name: value.detach().clone() for name, value in strategy.model.named_parameters() if value.requires_grad
+        }
         new = quadratic(anchors, importances)
         if self.past is not None and self.mode == "separate":
             new = merge_quadratics(self.past, new)

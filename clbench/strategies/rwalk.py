@@ -39,6 +39,10 @@ class RWalk(PathAnchored):
         other parts of a combination count as loss). ``damping`` is an option. The paper's equations are followed where
         the authors' code departs from them: it divides by F Δ² with the F of the interval before, under a damping of
         1e-3, and adds the mean of old and new scores to the old ones. No stored samples.
+    Note: the loss is a mean over voxels and batch, so that F Δ² / 2 lies below ``damping`` for most weights; there the
+        score is the fall of the loss alone, as in ``si`` but never negative and not divided. F̂ and ŝ are scaled to 1
+        after every task: the protection as a whole does not grow with the number of tasks, while that of ``ewc``,
+        ``mas`` and ``si`` does.
     Defaults: ``weight`` is the smallest of 10, 100 and 1000 in the sweep below. From 100 on, nothing is learned
         after the first task, which is what ``frozen`` is for.
     Memory: 16 bytes per weight between tasks, whatever their number; 32 while a task is learned.

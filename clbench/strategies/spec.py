@@ -25,9 +25,13 @@ class StrategySpec:
         reference: True for rows that bound the others (not a continual learner).
         task_identity: True when it is told the task at test time.
         replays: True when it can look at images of earlier tasks again.
+        anchors_head: True when it holds the rows that the head had, or what they answered, to what they were.
+        shares_background: True when it changes these rows itself before a task, so that it does not go with the former.
         replaces_loss: True when it reads partly annotated masks in its own way, so that two such do not go together.
         family: under which heading of the documentation it stands.
         network: key of the network that is part of it; ``""`` when it works with any.
+        revision: version of its arithmetic, part of a result's identity from 2 on: raised with a change that moves the
+            numbers of published runs of this strategy alone.
     """
 
     summary: str
@@ -38,9 +42,12 @@ class StrategySpec:
     reference: bool = False
     task_identity: bool = False
     replays: bool = False
+    anchors_head: bool = False
+    shares_background: bool = False
     replaces_loss: bool = False
     family: Family = "regularization"
     network: str = ""
+    revision: int = 1
 
     def load(self) -> Any:
         """Import the plugin class; call only when ``plugin`` is not empty."""

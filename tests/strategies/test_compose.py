@@ -11,6 +11,7 @@ from clbench.strategies.compose import (
     parse_strategy,
     regime_of,
     strategy_options,
+    with_revisions,
 )
 
 
@@ -28,6 +29,8 @@ from clbench.strategies.compose import (
         ("frozen+cumulative", "each decide what is trained on"),
         ("mib+plop", "mib and plop each read partly annotated masks in their own way"),
         ("replay+mib", "each read partly annotated masks in their own way"),
+        ("mib+ewc", "mib gives new classes a share of the head's background, to which ewc holds the network"),
+        ("plop+lwf", "plop gives new classes a share of the head's background, to which lwf holds the network"),
         ("ewc+segrge", "unknown strategy 'segrge'; did you mean segreg"),
         ("", "unknown strategy ''"),
     ],
@@ -47,6 +50,16 @@ def test_every_strategy_builds_from_its_default_options(name):
     plugins = build_plugins(strategy_options([name], {}), seed=3)
     assert set(plugins) == ({name} if STRATEGIES[name].plugin else set())
     assert all(getattr(plugin, "seed", 3) == 3 for plugin in plugins.values())
+
+
+def test_a_revised_strategy_says_so_in_its_identity_and_is_built_all_the_same():
+    options = strategy_options(["ewc", "der"], {})
+    identity = with_revisions(options)
+    assert identity["ewc"] == options["ewc"]
+    assert identity["der"] == {**options["der"], "revision": STRATEGIES["der"].revision}
+    assert set(build_plugins(identity, seed=3)) == {"ewc", "der"}
+    with pytest.raises(InputError, match="unknown option of der 'revision'"):
+        options_of("der", {"revision": 1})
 
 
 @pytest.mark.parametrize("name", [name for name, spec in STRATEGIES.items() if spec.penalty])

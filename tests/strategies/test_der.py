@@ -67,6 +67,33 @@ def test_with_weights_that_stand_still_the_logits_are_met(domain_benchmark):
     assert other.terms[-1]["der"] > 1e-3
 
 
+@pytest.mark.parametrize("patches", [2, 3, 4])
+def test_a_patch_that_the_batch_drives_out_is_still_held_to_its_own_logits(domain_benchmark, patches):
+    """With so few places most of the patches drawn for a step are gone from the reservoir after it."""
+
+    class Held(DER):
+        driven_out = 0
+
+        def before_backward(self, strategy, **_):
+            drawn = set(self._drawn[2]) if self._drawn else set()
+            super().before_backward(strategy)
+            self.driven_out += len(drawn - set(self.numbers.tolist()))
+
+    plugin = watched(Held)(patches=patches)
+    train(domain_benchmark, {"der": plugin}, learning_rate=1e-12)
+    errors = [terms["der"] for terms in plugin.terms if "der" in terms]
+    assert len(errors) == 8
+    assert plugin.driven_out > 0
+    assert max(errors) < 1e-5
+
+
+def test_logits_that_are_not_stored_are_not_taken_from_another_patch(domain_benchmark):
+    plugin = DER(patches=4)
+    strategy, _ = train(domain_benchmark, {"der": plugin})
+    with pytest.raises(RuntimeError, match="not stored"):
+        plugin.add_terms(strategy, torch.zeros(1, 2, 16, 16), torch.zeros(1, 16, 16), [10_000])
+
+
 def test_final_logits_are_those_of_the_finished_network(domain_benchmark):
     plugin = DER(logits="final", patches=3)
     strategy = make_strategy(domain_benchmark, {"der": plugin})

@@ -42,6 +42,15 @@ class Tasks:
         return self.strategy.loss
 
 
+def test_weights_that_are_not_trained_are_neither_remembered_nor_charged():
+    tasks = Tasks(EWC(weight=WEIGHT, samples=4))
+    tasks.model[0].bias.requires_grad_(False)
+    tasks.learn(1, 0.0)
+    tasks.learn(2, 1.0)
+    assert set(tasks.plugin.past.anchors) == {"0.weight"}
+    assert tasks.penalty(0.0) > 0
+
+
 def after_two_tasks(**options):
     tasks = Tasks(EWC(weight=WEIGHT, samples=4, **options))
     tasks.learn(1, 0.0)
