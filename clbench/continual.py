@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -12,9 +12,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.terms import OF_BWT_ALL, TERMS, Column
+from clbench.terms import Floats as Floats
+
 Kind = Literal["domain", "class"]
 Regime = Literal["sequential", "joint", "single"]
-Floats = NDArray[np.float64]
 
 
 class CaseRow(NamedTuple):
@@ -55,86 +57,6 @@ class ScoreMatrix:
     counts: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Column:
-    """What one task contributes to the metrics: its column of R and its references, for any number of matrices B.
-
-    Attributes:
-        task: the task's number j, from 1.
-        scores: (T + 1, *B) scores on task j after 0..T tasks.
-        single, naive, joint: (*B) S[j], Q[j, j] and J[j]; NaN where there is no such run.
-        sign: 1 when higher scores are better, -1 when lower ones are.
-    """
-
-    task: int
-    scores: Floats
-    single: Floats
-    naive: Floats
-    joint: Floats
-    sign: int
-
-    @property
-    def last(self) -> int:
-        """T, the number of tasks."""
-        return len(self.scores) - 1
-
-    @property
-    def learned(self) -> Floats:
-        """(1, *B) R[j, j]."""
-        return self.scores[self.task : self.task + 1]
-
-    def gain(self, scores: Floats, reference: Floats) -> Floats:
-        """How much better scores are than a reference; positive is better whatever the direction of the score."""
-        return self.sign * (scores - reference)
-
-
-def _earlier(column: _Column, terms: Floats) -> Floats:
-    """The terms, or none for the last task (means over j < T)."""
-    return terms if column.task < column.last else terms[:0]
-
-
-def _later(column: _Column, terms: Floats) -> Floats:
-    """The terms, or none for the first task (means over j > 1)."""
-    return terms if column.task > 1 else terms[:0]
-
-
-def _backward(column: _Column) -> Floats:
-    return _earlier(column, column.gain(column.scores[-1:], column.learned))
-
-
-def _forgotten(column: _Column) -> Floats:
-    if column.task == column.last:
-        return column.scores[:0]
-    best = column.sign * np.max(column.sign * column.scores[column.task : -1], axis=0)
-    return column.gain(best, column.scores[-1:])
-
-
-def _ratio_to_single(column: _Column) -> Floats:
-    ratio = column.learned / column.single
-    return _later(column, ratio if column.sign > 0 else 1.0 / ratio)
-
-
-# Every metric is the mean over all tasks of the terms its column gives, so that the same definition serves the score
-# matrix, a single case (METRICS.md asks for both) and thousands of resampled matrices at once.
-_TERMS: dict[str, Callable[[_Column], Floats]] = {
-    "final": lambda c: c.scores[-1:],
-    "average": lambda c: c.scores[c.task :],
-    "learned": lambda c: c.learned,
-    "bwt": _backward,
-    "bwt_all": lambda c: c.gain(c.scores[c.task + 1 :], c.learned),
-    "bwt_relative": lambda c: _backward(c) / c.learned,
-    "forgetting": _forgotten,
-    "fwt_init": lambda c: _later(c, c.gain(c.scores[c.task - 1 : c.task], c.scores[0])),
-    "fwt_upper": lambda c: c.scores[1 : c.task],
-    "fwt_upper_init": lambda c: c.gain(c.scores[1 : c.task], c.scores[0]),
-    "fwt_single": lambda c: _later(c, c.gain(c.scores[c.task - 1 : c.task], c.single)),
-    "plasticity_naive": lambda c: _later(c, c.gain(c.learned, c.naive)),
-    "plasticity_naive_relative": lambda c: _later(c, c.gain(c.learned, c.naive) / c.naive),
-    "rma": _ratio_to_single,
-    "intransigence": lambda c: c.gain(c.joint, c.learned),
-    "gap_joint": lambda c: c.gain(c.joint, c.scores[-1:]),
-}
-
 METRIC_KEYS: tuple[str, ...] = (
     *("final", "average", "learned", "bwt", "bwt_all", "bwt_relative", "forgetting", "remembering", "bwt_plus"),
     *("fwt_init", "fwt_upper", "fwt_upper_init", "fwt_single", "plasticity_naive", "plasticity_naive_relative"),
@@ -148,10 +70,6 @@ NEEDS: dict[str, str] = {
 }
 """The strategy whose run a metric needs as its reference."""
 
-_OF_BWT_ALL: dict[str, Callable[[Floats], Floats]] = {
-    "remembering": lambda backward: 1.0 - np.abs(np.minimum(backward, 0.0)),
-    "bwt_plus": lambda backward: np.maximum(backward, 0.0),
-}
 _FORWARD = frozenset({"fwt_init", "fwt_upper", "fwt_upper_init", "fwt_single"})
 _DEFINED: dict[Regime, frozenset[str]] = {
     "sequential": frozenset(METRIC_KEYS),
@@ -307,12 +225,12 @@ def resampled_metric(
     if key not in _defined(kind, regime) or (key == "remembering" and not higher_is_better):
         return np.full(scores.shape[:-2], np.nan)
     columns = _columns(scores, single, naive, joint, 1 if higher_is_better else -1)
-    base = "bwt_all" if key in _OF_BWT_ALL else key
+    base = "bwt_all" if key in OF_BWT_ALL else key
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.concatenate([_TERMS[base](column) for column in columns])
+        terms = np.concatenate([TERMS[base](column) for column in columns])
         mean = terms.sum(axis=0) / len(terms)
     mean = np.where(np.isfinite(mean), mean, np.nan)
-    return _OF_BWT_ALL[key](mean) if key in _OF_BWT_ALL else mean
+    return OF_BWT_ALL[key](mean) if key in OF_BWT_ALL else mean
 
 
 def case_metric(
@@ -343,7 +261,7 @@ def case_metric(
     found: dict[tuple[int, str], float] = {}
     for name, curve in curves.items():
         alone, plain, bound = (np.asarray((source or {}).get(name, np.nan)) for source in (single, naive, joint))
-        (value,) = _means(key, [_Column(name[0], curve, alone, plain, bound, 1 if higher_is_better else -1)])
+        (value,) = _means(key, [Column(name[0], curve, alone, plain, bound, 1 if higher_is_better else -1)])
         if value is not None:
             found[name] = value
     return found
@@ -366,7 +284,7 @@ def _defined(kind: Kind, regime: Regime) -> frozenset[str]:
 
 def _columns(
     scores: Floats, single: Floats | None, naive: Floats | None, joint: Floats | None, sign: int
-) -> list[_Column]:
+) -> list[Column]:
     """One column per task; a reference that is not given is NaN."""
     count = scores.shape[-1]
     if scores.shape[-2:] != (count + 1, count):
@@ -376,31 +294,31 @@ def _columns(
     plain = missing if naive is None else np.diagonal(np.asarray(naive, np.float64)[..., 1:, :], axis1=-2, axis2=-1)
     bound = missing if joint is None else np.asarray(joint, dtype=np.float64)
     rows_first = np.moveaxis(scores, -2, 0)
-    return [_Column(j + 1, rows_first[..., j], alone[..., j], plain[..., j], bound[..., j], sign) for j in range(count)]
+    return [Column(j + 1, rows_first[..., j], alone[..., j], plain[..., j], bound[..., j], sign) for j in range(count)]
 
 
 def _metrics_of(
-    columns: Sequence[_Column], defined: frozenset[str], missing: Collection[str], *, higher_is_better: bool
+    columns: Sequence[Column], defined: frozenset[str], missing: Collection[str], *, higher_is_better: bool
 ) -> list[dict[str, float | None]]:
     """Every metric of each matrix that the columns are of; of a single one without an axis B as well."""
-    keys = [key for key in METRIC_KEYS if key in defined and NEEDS.get(key) not in missing and key in _TERMS]
+    keys = [key for key in METRIC_KEYS if key in defined and NEEDS.get(key) not in missing and key in TERMS]
     values = dict(zip(keys, map(partial(_means, columns=columns), keys), strict=True))
     found = []
     for number in range(math.prod(columns[0].scores.shape[1:])):
         own = {key: means[number] for key, means in values.items()}
         backward = own.get("bwt_all")
         if backward is not None:
-            own |= {key: float(of(np.asarray(backward))) for key, of in _OF_BWT_ALL.items()}
+            own |= {key: float(of(np.asarray(backward))) for key, of in OF_BWT_ALL.items()}
             if not higher_is_better:
                 own["remembering"] = None  # 1 - |BWT-| needs scores in [0, 1]: meaningless in millimetres
         found.append({key: own.get(key) for key in METRIC_KEYS})
     return found
 
 
-def _means(key: str, columns: Sequence[_Column]) -> list[float | None]:
+def _means(key: str, columns: Sequence[Column]) -> list[float | None]:
     """Mean of the terms of all columns, for each matrix; None when there is no term or one is undefined."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.concatenate([_TERMS[key](column) for column in columns])
+        terms = np.concatenate([TERMS[key](column) for column in columns])
     of_each = terms.reshape(len(terms), math.prod(terms.shape[1:])).T
     return [
         math.fsum(own) / len(own) if own and finite else None

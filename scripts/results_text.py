@@ -21,9 +21,9 @@ README_STREAM = "acdc-groups@1"
 README_COLUMNS = ("rank", "strategy", "seeds", "final", "bwt", "learned", "fwt_upper", "train, s")
 README_FIGURE = "tasks"
 WHERE_TUNED = (
-    "By sweeps on validation cases with seed 0 and preset cpu ([curves](strategies.md)). A strategy has an advantage on "
-    "the stream that it was swept on over one that was not: a weight that suits a stream with much to forget is stiff on "
-    "one with little, and none of the penalties on weights was swept on a class-incremental stream."
+    "By sweeps on validation cases with seed 0 and preset cpu ([curves](strategies.md)). On the stream that it was "
+    "swept on, a strategy has an advantage over one that was not: a weight that suits a stream with much to forget is "
+    "stiff on one with little, and none of the penalties on weights was swept on a class-incremental stream."
 )
 
 
