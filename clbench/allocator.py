@@ -12,8 +12,8 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed memory instead of handing it back to the system after every step.
 
     Activations are freed and asked for again in every step; pages handed back are filled with zeros and mapped anew
-    each time, which took about a seventh of a step on a processor. The peak of memory stays as it is, and so do all
-    results.
+    each time, which took about a seventh of a step on a processor. Results stay as they are. It holds for the process
+    and until it ends, also when a run was started from Python: what its steps needed at most stays its own.
 
     Returns:
         Whether the C library took it; False on systems without glibc, which change nothing.

@@ -296,6 +296,7 @@ def verify(
     ] = None,
 ) -> None:
     """Recompute everything that can be recomputed from run folders; any difference is a failure."""
+    from clbench.ranking import outdated
     from clbench.report.expected import compare, read_expected, told
     from clbench.report.load import find_runs, run_folders
     from clbench.verify import check
@@ -308,7 +309,8 @@ def verify(
             typer.echo(f"  {one_line(str(line))}")
     odd = False
     if expected:
-        lines, odd = told(compare(find_runs(*paths)[0], wanted), expected)
+        current = [run for run in find_runs(*paths)[0] if not outdated(run)]
+        lines, odd = told(compare(current, wanted), expected)
         typer.echo("\n".join(lines))
     if odd or any(result.differences for result in found.values()):
         raise typer.Exit(FAILURE)

@@ -175,7 +175,8 @@ def continual_metrics(
     """
     columns = _columns(np.asarray(scores, dtype=np.float64), single, naive, joint, 1 if higher_is_better else -1)
     missing = {name for name, of in (("single", single), ("naive", naive), ("joint", joint)) if of is None}
-    return _metrics_of(columns, _defined(kind, regime), missing, higher_is_better=higher_is_better)[0]
+    (found,) = _metrics_of(columns, _defined(kind, regime), missing, higher_is_better=higher_is_better)
+    return found
 
 
 def own_metrics(

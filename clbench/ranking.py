@@ -25,7 +25,17 @@ def marked_strategies() -> dict[str, set[str]]:
 
 def inconsistency(run: Run) -> str:
     """Why a run whose files are as they were may still not be ranked; empty when it may."""
-    return "; ".join(map(str, consistency(run)))
+    return "; ".join([*map(str, consistency(run)), *outdated(run)])
+
+
+def outdated(run: Run) -> list[str]:
+    """The parts of a run's strategy whose arithmetic was changed since, each as a reason not to show its numbers."""
+    return [
+        f"made by revision {revision} of {part}, whose numbers were mended in revision {STRATEGIES[part].revision}; "
+        "run its command again"
+        for part, revision in run.revisions.items()
+        if part in STRATEGIES and revision < STRATEGIES[part].revision
+    ]
 
 
 def rank(*paths: Path | str, metric: str = "dice") -> Leaderboard:

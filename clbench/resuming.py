@@ -117,6 +117,6 @@ def _require_same_machine(before: str, device: str, folder: Path) -> None:
     """Half a run with other rounding would have bytes that no command gives."""
     if before != device:
         raise InputError(
-            f"{folder} was begun on {before}, and this is {device}; "
-            "go on with the same --device and --threads, or remove that folder"
+            f"{folder} was begun on {before}, and this is {device}; go on with the same --device and --threads "
+            "on a processor with the same instructions, or remove that folder"
         )

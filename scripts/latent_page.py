@@ -60,10 +60,10 @@ def of_the_suite(run: Run) -> bool:
 
 def has_default_options(run: Run) -> bool:
     """Whether every option that the run records has its default."""
-    from clbench.strategies.compose import strategy_options
+    from clbench.strategies.compose import strategy_options, with_revisions
 
     given = run.config_resolved["options"]
-    usual = strategy_options(run.strategy.split("+"), {})
+    usual = with_revisions(strategy_options(run.strategy.split("+"), {}))
     return all(usual[part].get(key) == value for part, values in given.items() for key, value in values.items())
 
 

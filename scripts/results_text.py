@@ -15,6 +15,7 @@ from clbench.report.leaderboard.cells import HEAD, NOTES, ONE_SEED_NOTE, rows
 from clbench.report.markup import escape_markdown
 from clbench.report.processors import device_of
 from clbench.runfolder import Run
+from clbench.runfolder.reading import REVISION
 from clbench.strategies import STRATEGIES
 
 README_STREAM = "acdc-groups@1"
@@ -65,6 +66,7 @@ def _title(run: Run, runs: Sequence[Run]) -> str:
         f"{part}.{key}={value}"
         for part, values in run.config_resolved["options"].items()
         for key, value in values.items()
+        if key != REVISION
     ]
     return f"{name} ({', '.join(chosen)})"
 

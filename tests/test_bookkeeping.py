@@ -48,7 +48,7 @@ def test_half_a_run_is_not_finished_with_other_threads(card, tmp_path):
     try:
         with pytest.raises(KeyboardInterrupt):
             run_config(toy_config(card, tmp_path / "runs", threads=1), Stop())
-        with pytest.raises(InputError, match=r"begun on cpu, 1 threads, and this is cpu, 2 threads.*--threads"):
+        with pytest.raises(InputError, match=r"begun on cpu \S+, 1 threads, and this is cpu \S+, 2 threads.*--threads"):
             run_config(toy_config(card, tmp_path / "runs", threads=2))
         assert list((tmp_path / "runs").rglob("checkpoints"))
         run_config(toy_config(card, tmp_path / "runs", threads=1))

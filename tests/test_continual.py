@@ -205,6 +205,8 @@ def test_many_matrices_without_a_reference_or_a_term_are_undefined():
 
 
 def test_a_matrix_of_the_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match="too many values"):
+        continual_metrics(np.ones((2, 4, 3)))
     with pytest.raises(ValueError, match=r"\(3, 3\)"):
         continual_metrics(np.zeros((3, 3)))
 

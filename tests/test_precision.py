@@ -39,19 +39,38 @@ def test_it_differs_from_native_bfloat16_by_the_order_of_sums(name):
     native = passed(layer, x, torch.autocast("cpu", torch.bfloat16))
     for ours, theirs in zip(own, native, strict=True):
         assert ours.dtype == theirs.dtype
+        assert torch.equal(ours, ours.bfloat16().to(ours.dtype))
         scale = theirs.abs().max().item()
         torch.testing.assert_close(ours.float(), theirs.float(), rtol=2**-7, atol=2**-7 * scale)
 
 
-def test_operands_and_results_are_rounded_and_sums_are_not():
-    """1 + 2^-9 is 1 in bfloat16; 1 + 1 + ... + 2^-8 would lose its last term in bfloat16 sums, not in float32 ones."""
-    layer = nn.Conv2d(4, 1, 1, bias=False)
-    nn.init.ones_(layer.weight)
-    x = torch.tensor([1 + 2**-9, -1.0, 2**-8, 0.0]).reshape(1, 4, 1, 1)
+def sum_of(*values):
+    """Of some numbers by a convolution, as it is done in place of bfloat16."""
+    x, weight = torch.tensor(values).reshape(1, -1, 1, 1), torch.ones(1, len(values), 1, 1)
     with torch.autocast("cpu", torch.bfloat16), ConvolutionsInFloat32():
-        y = layer(x)
+        y = nn.functional.conv2d(x, weight)
     assert y.dtype == torch.bfloat16
-    assert y.item() == 2**-8
+    return y.item()
+
+
+def test_operands_are_rounded():
+    """1 + 2^-9 is 1 in bfloat16."""
+    assert sum_of(1 + 2**-9, -1.0) == 0
+
+
+def test_sums_are_not_rounded_on_the_way():
+    """In bfloat16 1 + 2^-8 is 1, and so a sum would end in 0."""
+    assert sum_of(1.0, 2**-8, -1.0) == 2**-8
+
+
+def test_results_are_rounded():
+    assert sum_of(1.0, 2**-9) == 1
+
+
+def test_operands_wider_than_float32_are_left_as_they_are():
+    x, weight = torch.full((1, 1, 1, 1), 1 + 2**-40, dtype=torch.float64), torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    with torch.autocast("cpu", torch.bfloat16), ConvolutionsInFloat32():
+        assert nn.functional.conv2d(x, weight).item() == 1 + 2**-40
 
 
 def test_gradients_reach_float32_weights():
@@ -88,16 +107,27 @@ def test_a_part_with_autocast_off_convolves_as_it_is():
 
 
 def test_arguments_by_name_are_rounded_too():
-    x, weight = torch.full((1, 1, 1, 1), 1 + 2**-9), torch.ones(1, 1, 1, 1)
+    x, weight = torch.tensor([1 + 2**-9, 1.0]).reshape(1, 2, 1, 1), torch.tensor([1.0, -1.0]).reshape(1, 2, 1, 1)
     with torch.autocast("cpu", torch.bfloat16), ConvolutionsInFloat32():
-        y = nn.functional.conv2d(x, weight=weight, bias=torch.zeros(1))
-    assert y.item() == 1
+        assert nn.functional.conv2d(input=x, weight=weight, bias=torch.zeros(1)).item() == 0
 
 
+@pytest.mark.slow
 def test_a_compiled_network_rounds_as_well():
-    layer, x = nn.Conv2d(2, 2, 3, padding=1), torch.randn(1, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    compiled = torch.compile(layer, backend="eager")
+    """Inductor leaves roundings out that it is not told to keep."""
+    layer = nn.Conv2d(2, 1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1.0, -1.0]).reshape(1, 2, 1, 1))
+    x = torch.tensor([1 + 2**-9, 1.0]).reshape(1, 2, 1, 1).requires_grad_()
     with patch.object(precision, "has_bfloat16_convolutions", return_value=False), forward_precision(CPU, "bfloat16"):
-        expected, found = layer(x), compiled(x)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found, expected, rtol=2**-7, atol=2**-7)
+        y = torch.compile(layer, options=precision.compile_options(CPU, "bfloat16"))(x)
+    assert y.item() == 0
+    y.backward(torch.full_like(y, 1.0))
+    assert x.grad.flatten().tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_only_what_is_rounded_by_hand_is_compiled_with_its_roundings(native):
+    with patch.object(precision, "has_bfloat16_convolutions", return_value=native):
+        assert bool(precision.compile_options(CPU, "bfloat16")) is not native
+        assert precision.compile_options(CPU, "float32") is None

@@ -90,6 +90,14 @@ def test_a_table_that_says_the_same_in_other_words_is_told_from_it(tmp_path, bef
     assert not is_written_so(path, read_cases(path))
 
 
+def test_two_rows_of_one_score_are_no_table_of_clbench(tmp_path):
+    path, row = tmp_path / "cases.csv", CaseRow(0, 1, "test", "A/0", "A/0", "organ", "dice", 0.1)
+    text = case_text([row])
+    path.write_text(text + text.splitlines(keepends=True)[1].replace("0.1", "0.2"))
+    with pytest.raises(ValueError, match="two rows for the same score"):
+        is_written_so(path, read_cases(path))
+
+
 def test_an_unsorted_table_and_one_without_its_last_line_feed_are_told_from_what_clbench_writes(tmp_path):
     path, lines = tmp_path / "cases.csv", case_text(case_rows()).splitlines(keepends=True)
     path.write_text("".join([lines[0], *lines[:0:-1]]))

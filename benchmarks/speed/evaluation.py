@@ -16,6 +16,7 @@ from benchmarks.speed.workload import Workload
 from clbench.data.nifti import read_case
 from clbench.evaluate import Inference, evaluate
 from clbench.metrics import score_case
+from clbench.precision import forward_precision
 
 TRAINED = {2: 300, 3: 60}
 """Steps before the measurement."""
@@ -70,7 +71,7 @@ def evaluation(workload: Workload, precision: str, repeats: int, cases: int = 12
     def forward() -> None:
         with torch.inference_mode():
             for batch in windows:
-                with torch.autocast(workload.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                with forward_precision(workload.device, precision):
                     network(batch).float()
 
     def scores() -> None:

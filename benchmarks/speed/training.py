@@ -16,6 +16,7 @@ from benchmarks.speed.workload import Workload
 from clbench import experiment
 from clbench.bookkeeping import Bookkeeper
 from clbench.functional.losses import dice_ce
+from clbench.precision import forward_precision
 from clbench.reporter import SilentReporter
 
 
@@ -36,7 +37,7 @@ class Floor:
     def steps(self, count: int) -> None:
         """Train on the same batch again and again."""
         for _ in range(count):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            with forward_precision(self.device, self.precision):
                 output = self.network(self.x)
             loss = sum(dice_ce(output, self.y).values())
             self.optimizer.zero_grad()

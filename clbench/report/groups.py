@@ -12,6 +12,7 @@ import numpy as np
 
 from clbench.continual import Floats
 from clbench.runfolder import Run
+from clbench.runfolder.reading import REVISION
 
 OF_THE_ROW = ("strategy", "options", "network", "seed")
 """Resolved settings in which the runs of one table may differ: some strategies bring a network of their own."""
@@ -147,16 +148,21 @@ def _rows(runs: Sequence[Run]) -> tuple[Row, ...]:
         rows[run.strategy, _network(run), _canonical(run.config_resolved.get("options", {}))].append(run)
     options: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for strategy, network, chosen in rows:
-        options[strategy, network].append(_flat(json.loads(chosen)))
+        options[strategy, network].append(_chosen(chosen))
     several = len({network for strategy, network, _ in rows if not _brings(strategy, network)}) > 1
     found = []
     for (strategy, network, chosen), members in rows.items():
-        telling = [f"{k}={v}" for k, v in _telling(_flat(json.loads(chosen)), options[strategy, network]).items()]
+        telling = [f"{k}={v}" for k, v in _telling(_chosen(chosen), options[strategy, network]).items()]
         if several and not _brings(strategy, network):
             telling.insert(0, f"network={network}")
         label = f"{strategy} ({', '.join(telling)})" if telling else strategy
         found.append(Row(label, network, tuple(sorted(members, key=lambda run: run.seed))))
     return tuple(found)
+
+
+def _chosen(options: str) -> dict[str, str]:
+    """Options that someone could choose: the revision of a strategy is none."""
+    return {key: value for key, value in _flat(json.loads(options)).items() if not key.endswith(f".{REVISION}")}
 
 
 def _brings(strategy: str, network: str) -> bool:

@@ -20,6 +20,8 @@ from clbench.runfolder.records import StreamRecord, file_name
 from clbench.runfolder.tables import read_cases, read_drift
 
 SCHEMA_VERSION = 1
+REVISION = "revision"
+"""Stands among the options of a strategy whose arithmetic was changed after runs of it were published."""
 _place = attrgetter("after_task", "on_task", "label", "metric")
 _owner = attrgetter("case", "patient")
 
@@ -118,6 +120,12 @@ class Run:
     def numbers(self) -> int:
         """The ``numbers`` of the configuration, which say what files and rows the run must have."""
         return int(self.config_resolved.get("numbers", 1))
+
+    @property
+    def revisions(self) -> dict[str, int]:
+        """Part of the strategy -> the revision of its arithmetic, 1 where none is recorded."""
+        options = self.config_resolved.get("options", {})
+        return {part: int(values.get(REVISION, 1)) for part, values in options.items()}
 
     def changed_files(self) -> dict[str, str]:
         """Files of a complete run that are not as its summary says; see ``summary.changed_files``."""
@@ -233,8 +241,8 @@ def _checked_settings(resolved: Mapping[str, Any]) -> None:
     options, numbers = resolved.get("options", {}), resolved.get("numbers", 1)
     if not isinstance(options, dict) or not all(isinstance(part, dict) for part in options.values()):
         raise TypeError("options")
-    if not isinstance(numbers, int):
-        raise TypeError("numbers")
+    if not isinstance(numbers, int) or not all(isinstance(part.get(REVISION, 1), int) for part in options.values()):
+        raise TypeError("numbers or revisions")
 
 
 def _rows(path: Path, stream: StreamRecord) -> tuple[CaseRow, ...]:

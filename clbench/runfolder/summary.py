@@ -125,16 +125,19 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
-    """As ``_files``, with a prefix to the names; links are told and not followed."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = f"{prefix}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(folder / entry.name, f"{name}/")
-            elif entry.is_symlink() or (
-                entry.is_file() and name not in (FILE_NAME, lock.FILE_NAME) and files.TEMPORARY not in name
-            ):
-                yield name, folder / entry.name
+    """As ``_files``, with a prefix to the names; links are told and not followed; what cannot be read is empty."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        name = f"{prefix}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(folder / entry.name, f"{name}/")
+        elif entry.is_symlink() or (
+            entry.is_file() and name not in (FILE_NAME, lock.FILE_NAME) and files.TEMPORARY not in name
+        ):
+            yield name, folder / entry.name
 
 
 def _change(folder: Path, name: str, digest: str) -> str:

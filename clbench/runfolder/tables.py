@@ -114,7 +114,8 @@ def is_written_so(path: Path, rows: Sequence[CaseRow]) -> bool:
     if plain := _plain_columns(path):
         after, on, *_, values = plain
         whole = all(str(int(text)) == text for text in {*after, *on})
-        if whole and all(map(lt, rows, rows[1:])) and list(values) == _score_texts([row.value for row in rows]):
+        scored = list(map(_scored, rows))
+        if whole and all(map(lt, scored, scored[1:])) and list(values) == _score_texts([row.value for row in rows]):
             return True
     return path.read_bytes() == case_text(rows).encode()
 

@@ -13,6 +13,7 @@ from clbench.functional.fisher import fisher_diagonal
 from clbench.functional.importance import accumulate
 from clbench.functional.quadratic import Quadratic, merge_quadratics, quadratic
 from clbench.seeding import derive, forked_rng, torch_generator
+from clbench.strategies.anchored import trained_weights
 from clbench.strategies.patches import training_patches
 from clbench.strategies.plugin import StrategyPlugin, add_loss, task_index
 
@@ -82,11 +83,7 @@ class EWC(StrategyPlugin):
                 labels=self.fisher,
                 generator=torch_generator(self.seed, "ewc-labels", task),
             )
-        anchors = {name: value.detach().clone() for name, value in strategy.model.named_parameters()}
-        # in the network's order, not sorted: the order of the penalty's sum is part of its numbers
-        anchors = {
-            name: value.detach().clone() for name, value in strategy.model.named_parameters() if value.requires_grad
-        }
+        anchors = trained_weights(strategy.model)
         new = quadratic(anchors, importances)
         if self.past is not None and self.mode == "separate":
             new = merge_quadratics(self.past, new)

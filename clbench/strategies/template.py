@@ -17,7 +17,7 @@ from clbench.data.patches import PatchDataset
 from clbench.functional.losses import dice_ce
 from clbench.networks.head import grow_head
 from clbench.networks.unet import load_weights, weights
-from clbench.precision import forward_precision
+from clbench.precision import compile_options, forward_precision
 from clbench.seeding import derive
 from clbench.strategies.plugin import StrategyPlugin
 
@@ -175,7 +175,7 @@ class SegmentationStrategy(SupervisedTemplate):  # type: ignore[misc]
         if self.compiled:
             # Anew for each task: heads grow, and feature taps come and go, which a compiled network does not notice.
             torch.compiler.reset()
-            self._compiled_forward = torch.compile(self.model)
+            self._compiled_forward = torch.compile(self.model, options=compile_options(self.device, self.precision))
         super()._before_training_epoch(**kwargs)
 
     def _before_training_iteration(self, **kwargs: Any) -> None:

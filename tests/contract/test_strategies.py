@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 from clbench.experiment import run_config
 from clbench.report.load import load_runs
 from clbench.reporter import SilentReporter
+from clbench.runfolder import reading
 from clbench.strategies import STRATEGIES
-from clbench.strategies.compose import options_of
+from clbench.strategies.compose import REVISION, options_of
 from toy import toy_config
 
 PENALTIES = [name for name, spec in STRATEGIES.items() if spec.penalty]
@@ -272,6 +273,11 @@ def test_every_option_changes_something(run_once, name, option):
     prefix = f"plugin/{name}/" if (name, option) in REMEMBERED else "network/"
     first, second = final_weights(base, prefix), final_weights(other, prefix)
     assert any(not first[key].equal(second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_no_option_has_the_name_under_which_identities_keep_the_revision(name):
+    assert REVISION == reading.REVISION not in options_of(name, {})
 
 
 @pytest.mark.parametrize("name", list(STRATEGIES))

@@ -10,7 +10,7 @@ import pytest
 
 from clbench import cli
 from clbench.errors import InputError
-from clbench.ranking import rank
+from clbench.ranking import outdated, rank
 from clbench.report.leaderboard import leaderboard, write
 from clbench.report.leaderboard.cells import HEAD, rows
 from clbench.report.leaderboard.files import FORMATS
@@ -152,6 +152,18 @@ def test_unfinished_changed_damaged_and_inconsistent_runs_are_left_out_and_named
     assert "| segreg" not in text
     reasons = ("not complete", "cost.json changed", "run.json", "scores after task 0 are missing")
     assert all(reason in text.partition("## Left out")[2] for reason in reasons)
+
+
+def test_a_strategy_has_one_name_whatever_its_revision_and_old_ones_are_left_out(tmp_path):
+    old, new = ({"der": {"alpha": 0.4, **more}} for more in ({}, {"revision": 2}))
+    finished(tmp_path, config("der", options=old), BETTER)
+    finished(tmp_path, config("der", options=new))
+    board = board_of(tmp_path, check=lambda run: "; ".join(outdated(run)))
+    (entry,) = board.boards[0].entries
+    assert entry.row.label == "der"
+    assert entry.row.runs[0].revisions == {"der": 2}
+    (left_out,) = board.left_out
+    assert "made by revision 1 of der, whose numbers were mended in revision 2" in left_out.reason
 
 
 def test_every_text_is_escaped(tmp_path):
