@@ -115,14 +115,14 @@ def _what_it_says(board: Board) -> str:
 
 
 def _devices(board: Board) -> str:
-    """``cpu, 2 threads (naive, ewc) and cpu, 1 thread (joint)``."""
+    """``cpu, 2 threads``, that of most rows, or ``cpu, 2 threads, but for cpu, 1 thread (joint)``."""
     found: dict[str, dict[str, None]] = {}
     for entry in board.entries:
         for run in entry.row.runs:
             found.setdefault(device_of(run), {})[entry.row.label] = None
-    if len(found) == 1:
-        return next(iter(found))
-    return " and ".join(f"{device} ({', '.join(labels)})" for device, labels in found.items())
+    most, *others = sorted(found, key=lambda device: -len(found[device]))
+    told = " and ".join(f"{device} ({', '.join(found[device])})" for device in others)
+    return f"{most}, but for {told}" if told else most
 
 
 def _figure(board: Board) -> str:
