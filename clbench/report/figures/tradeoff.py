@@ -13,6 +13,7 @@ from clbench.report.figures.canvas import canvas, style
 from clbench.report.figures.legend import legend, legend_mm
 from clbench.report.figures.looks import looks
 from clbench.report.groups import Group, Row
+from clbench.report.processors import device_of
 from clbench.runfolder import Run
 
 LEAST_SPAN = 0.05
@@ -51,9 +52,15 @@ def tradeoff(group: Group) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(6))
         ax.set_xlabel("bwt (0: nothing lost)")
         ax.set_ylabel("final Dice")
-        ax.set_title("marker area: seconds of training and scoring", loc="left", size=6)
+        ax.set_title(_title(group), loc="left", size=6)
         legend(figure, ax)
     return figure
+
+
+def _title(group: Group) -> str:
+    """What the markers show; seconds of different processors are not a cost of the strategies."""
+    several = len({device_of(run) for row in group.rows for run in row.runs}) > 1
+    return f"marker area: seconds of training and scoring{', on different processors' if several else ''}"
 
 
 def _spread(ax: Axes, row: Row, color: str) -> None:

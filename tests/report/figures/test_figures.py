@@ -190,6 +190,17 @@ def test_the_trade_off_puts_each_row_at_its_metrics(group):
     assert any(line.get_label() == "joint" for line in ax.lines)
 
 
+def test_the_trade_off_says_where_seconds_are_those_of_different_processors(tmp_path):
+    def title():
+        (group,) = groups(runs)
+        return tradeoff(group).axes[0].get_title(loc="left")
+
+    runs = [finished(tmp_path, provenance={"device": "cpu AVX2, 1 threads"})]
+    assert title() == "marker area: seconds of training and scoring"
+    runs.append(finished(tmp_path, config("ewc"), provenance={"device": "cpu AVX512, 1 threads"}))
+    assert title() == "marker area: seconds of training and scoring, on different processors"
+
+
 def test_violins_are_left_out_where_cases_are_few_but_the_dots_are_there(group):
     naive = row(group, "naive")
     assert final_scores(naive, 1) == pytest.approx([0.45, 0.55])
