@@ -230,15 +230,15 @@ def changed(name, option, default):
 
 # Options that act only beside another one.
 BESIDE = {
-    # Two cases per task make a choice only where their gradients disagree.
-    ("gss", "compare"): ("training.learning_rate=0.1",),
-    ("gss", "patches"): ("training.learning_rate=0.2", "gss.compare=1"),
+    # With room for all, every case is remembered with its score, whatever the last bits of gradients are.
+    ("gss", "compare"): ("gss.budget=1",),
+    ("gss", "patches"): ("gss.budget=1",),
     ("ewc", "gamma"): ("ewc.mode=online",),
     ("replay", "unit"): ("replay.budget=1",),
 }
 
-# Options that change what is remembered of these tasks, but in so few cases nothing that another task would see.
-REMEMBERED = {("gss", "compare")}
+# Options that change what is remembered (the scores that later choices go by), but choose alike among so few cases.
+REMEMBERED = {("gss", "compare"), ("gss", "patches")}
 # Options that act only where masks do not show all classes.
 CLASS_ONLY = {"background", "plop.samples"}
 
