@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clbench.case_table import CaseRow
 from clbench.config import RunConfig
-from clbench.continual import CaseRow, Regime, score_matrix
+from clbench.continual import Regime, score_matrix
 from clbench.data.case import Case
 from clbench.data.nifti import Truth
 from clbench.data.prepare import Prepared

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from clbench.case_table import Scored
+from clbench.continual import Kind, Regime
 from clbench.difference import Difference
 from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.metrics import required_metrics
@@ -15,6 +17,7 @@ from clbench.runfolder.folder import run_name
 from clbench.runfolder.tables import drift_text, is_written_so
 
 SCORED_SPLITS = ("val", "test")
+_Score = tuple[int, int, str, str, str, str]
 _RUN_NAME = re.compile(r".+-s-?\d+-[0-9a-f]{8}")
 
 
@@ -48,35 +51,77 @@ def _name(run: Run) -> Iterator[Difference]:
 
 def _rows(run: Run) -> Iterator[Difference]:
     """Whether every score that the protocol asks for is there, once, and none besides."""
-    last = len(run.stream.tasks)
-    needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}[run.regime]
-    keys = list(map(attrgetter("after_task", "on_task", "split", "case", "label", "metric"), run.rows))
-    if len(set(keys)) < len(keys):
-        yield Difference("cases.csv", f"{len(keys) - len(set(keys))} scores are there twice")
+    layout = run.rows.layout
+    twice = layout.once("twice", _twice)
+    if twice:
+        yield Difference("cases.csv", f"{twice} scores are there twice")
     elif run.rows and not is_written_so(run.path / "cases.csv", run.rows):
         yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
-    metrics = {row.metric for row in run.rows} | required_metrics(run.numbers)
-    stages = sorted({*needed, *(row.after_task for row in run.rows)})
-    expected = {(*key, metric) for after_task in stages for key in _expected(run, after_task) for metric in metrics}
-    there = set(keys)
-    odd = {} if expected == there else {"missing": expected - there, "not asked for": there - expected}
-    for after_task in stages if odd else ():
-        for what, every in odd.items():
-            if found := [key for key in every if key[0] == after_task]:
-                example = ", ".join(map(str, min(found)))
-                yield Difference(
-                    "cases.csv", f"{len(found)} scores after task {after_task} are {what}, such as {example}"
-                )
+    asked = _Asked.by(run)
+    yield from layout.once(("asked", asked), asked.differences)
 
 
-def _expected(run: Run, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
-    """(after_task, on_task, split, case, label) of every score of one evaluation."""
-    for on_task, task in enumerate(run.stream.tasks, start=1):
-        taught = on_task == after_task if run.regime == "single" else on_task <= after_task
-        if run.stream.kind == "domain" or taught:
-            for split in SCORED_SPLITS:
-                for case in task.cases.get(split, ()):
-                    yield from ((after_task, on_task, split, case, label) for label in task.labels)
+def _score(row: Scored) -> _Score:
+    return row.after_task, row.on_task, row.split, row.case, row.label, row.metric
+
+
+def _twice(scored: Sequence[Scored]) -> int:
+    """How many scores are there again, be it of another patient."""
+    return len(scored) - len(set(map(_score, scored)))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What decides which scores the protocol asks for.
+
+    Attributes:
+        kind: of the stream.
+        regime: of the strategy.
+        metrics: that every run of its ``numbers`` has.
+        tasks: labels of each task, and its cases as (split, case).
+    """
+
+    kind: Kind
+    regime: Regime
+    metrics: frozenset[str]
+    tasks: tuple[tuple[tuple[str, ...], tuple[tuple[str, str], ...]], ...]
+
+    @classmethod
+    def by(cls, run: Run) -> _Asked:
+        """What a run was asked for."""
+        tasks = (
+            (task.labels, tuple((split, case) for split in SCORED_SPLITS for case in task.cases.get(split, ())))
+            for task in run.stream.tasks
+        )
+        return cls(run.stream.kind, run.regime, frozenset(required_metrics(run.numbers)), tuple(tasks))
+
+    def differences(self, scored: Sequence[Scored]) -> list[Difference]:
+        """What is missing among the rows of a table, and what is there besides."""
+        last = len(self.tasks)
+        needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}
+        metrics = {row.metric for row in scored} | self.metrics
+        stages = sorted({*needed[self.regime], *(row.after_task for row in scored)})
+        expected = {(*key, metric) for after_task in stages for key in self._of(after_task) for metric in metrics}
+        there = set(map(_score, scored))
+        odd = {"missing": expected - there, "not asked for": there - expected}
+        return [
+            Difference("cases.csv", f"{len(found)} scores after task {after_task} are {what}, such as {_first(found)}")
+            for after_task in stages
+            for what, every in odd.items()
+            if (found := [key for key in every if key[0] == after_task])
+        ]
+
+    def _of(self, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
+        """(after_task, on_task, split, case, label) of every score of one evaluation."""
+        for on_task, (labels, cases) in enumerate(self.tasks, start=1):
+            taught = on_task == after_task if self.regime == "single" else on_task <= after_task
+            if self.kind == "domain" or taught:
+                for split, case in cases:
+                    yield from ((after_task, on_task, split, case, label) for label in labels)
+
+
+def _first(scores: Sequence[_Score]) -> str:
+    return ", ".join(map(str, min(scores)))
 
 
 def _drift(run: Run) -> Iterator[Difference]:

@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clbench.case_table import CaseRow, CaseTable, Scored
 from clbench.terms import OF_BWT_ALL, TERMS, Column
 from clbench.terms import Floats as Floats
 
 Kind = Literal["domain", "class"]
 Regime = Literal["sequential", "joint", "single"]
-
-
-class CaseRow(NamedTuple):
-    """One score: one line of ``cases.csv``, sorted by its fields in this order.
-
-    A tuple, since reports read millions of them and a frozen dataclass takes four times as long to make.
-
-    Attributes:
-        after_task: tasks trained before the evaluation, 0 (untrained) to T.
-        on_task: the task whose case it is, 1 to T.
-        split: ``val`` or ``test``.
-        case, patient: identifiers of the stream.
-        label: name of the label scored.
-        metric: key in ``clbench.metrics.METRICS``.
-        value: the score; NaN where the metric is undefined, such as the Dice of two empty masks.
-    """
-
-    after_task: int
-    on_task: int
-    split: str
-    case: str
-    patient: str
-    label: str
-    metric: str
-    value: float
 
 
 @dataclass(frozen=True)
@@ -90,13 +66,9 @@ def case_scores(rows: Iterable[CaseRow]) -> dict[tuple[int, int, str], float]:
     Raises:
         ValueError: if a label of a case is scored twice; a mean would count it twice.
     """
-    labels: dict[tuple[int, int, str], dict[str, float]] = defaultdict(dict)
-    for row in rows:
-        scored = labels[row.after_task, row.on_task, row.case]
-        if row.label in scored:
-            raise ValueError(f"two rows score label '{row.label}' of {row.case} after task {row.after_task}")
-        scored[row.label] = row.value
-    return {key: _mean(list(values.values())) for key, values in labels.items()}
+    table = CaseTable.of(rows)
+    cases = table.layout.once("cases", partial(_cases, relevant=lambda _: True))
+    return dict(zip(cases.names, cases.scores(table), strict=True))
 
 
 def score_matrix(
@@ -114,15 +86,16 @@ def score_matrix(
     Returns:
         The matrix with the number of cases behind each entry.
     """
-    chosen = _relevant(rows, tasks, kind, split, metric)
+    table = CaseTable.of(rows)
+    cases = _cases_of(table, tasks, kind, split, metric)
     cells: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for (after_task, on_task, _), score in case_scores(chosen).items():
+    for (after_task, on_task, _), score in zip(cases.names, cases.scores(table), strict=True):
         cells[after_task, on_task].append(score)
     scores = np.full((len(tasks) + 1, len(tasks)), np.nan)
     counts = np.zeros(scores.shape, dtype=np.int64)
     for (after_task, on_task), values in cells.items():
         scores[after_task, on_task - 1] = _mean(values)
-        counts[after_task, on_task - 1] = np.isfinite(values).sum()
+        counts[after_task, on_task - 1] = sum(map(math.isfinite, values))
     return ScoreMatrix(scores, counts)
 
 
@@ -134,9 +107,13 @@ def case_curves(
     Returns:
         (on_task, case) -> (T + 1,) float64, the case's score after 0..T tasks, NaN where it was not scored.
     """
+    table = CaseTable.of(rows)
+    cases = _cases_of(table, tasks, kind, split, metric)
     curves: dict[tuple[int, str], Floats] = {}
-    for (after_task, on_task, case), score in case_scores(_relevant(rows, tasks, kind, split, metric)).items():
-        curves.setdefault((on_task, case), np.full(len(tasks) + 1, np.nan))[after_task] = score
+    for (after_task, on_task, case), score in zip(cases.names, cases.scores(table), strict=True):
+        if (on_task, case) not in curves:
+            curves[on_task, case] = np.full(len(tasks) + 1, np.nan)
+        curves[on_task, case][after_task] = score
     return curves
 
 
@@ -259,23 +236,68 @@ def case_metric(
     Raises:
         KeyError: if the metric is not a mean of terms.
     """
+    sign = 1 if higher_is_better else -1
     found: dict[tuple[int, str], float] = {}
-    for name, curve in curves.items():
-        alone, plain, bound = (np.asarray((source or {}).get(name, np.nan)) for source in (single, naive, joint))
-        (value,) = _means(key, [Column(name[0], curve, alone, plain, bound, 1 if higher_is_better else -1)])
-        if value is not None:
-            found[name] = value
-    return found
+    for task in dict.fromkeys(task for task, _ in curves):
+        names = [name for name in curves if name[0] == task]
+        scores = np.stack([curves[name] for name in names], axis=1)
+        alone, plain, bound = (
+            np.array([(source or {}).get(name, np.nan) for name in names]) for source in (single, naive, joint)
+        )
+        values = _means(key, [Column(task, scores, alone, plain, bound, sign)])
+        found |= {name: value for name, value in zip(names, values, strict=True) if value is not None}
+    return {name: found[name] for name in curves if name in found}
 
 
-def _relevant(
-    rows: Iterable[CaseRow], tasks: Sequence[Sequence[str]], kind: Kind, split: str, metric: str
-) -> list[CaseRow]:
-    """The rows of a split and metric that R is made of."""
-    chosen = [row for row in rows if row.split == split and row.metric == metric]
-    if kind == "domain":
-        return chosen
-    return [row for row in chosen if row.after_task >= row.on_task and row.label in tasks[row.on_task - 1]]
+@dataclass(frozen=True)
+class _Cases:
+    """Which rows of a table make the score of which case.
+
+    Attributes:
+        names: (after_task, on_task, case) of each.
+        rows: the rows of all of them, one case after the other.
+        ends: where in ``rows`` each ends.
+    """
+
+    names: tuple[tuple[int, int, str], ...]
+    rows: NDArray[np.int64]
+    ends: tuple[int, ...]
+
+    def scores(self, table: CaseTable) -> list[float]:
+        """Mean over the labels of each case, for a table of that layout."""
+        values = table.values[self.rows].tolist()
+        return [_mean(values[begin:end]) for begin, end in zip((0, *self.ends), self.ends, strict=False)]
+
+
+def _cases_of(table: CaseTable, tasks: Sequence[Sequence[str]], kind: Kind, split: str, metric: str) -> _Cases:
+    """The cases of a split and metric that R is made of."""
+    labels = tuple(map(tuple, tasks))
+
+    def relevant(row: Scored) -> bool:
+        if row.split != split or row.metric != metric:
+            return False
+        return kind == "domain" or (row.after_task >= row.on_task and row.label in labels[row.on_task - 1])
+
+    return table.layout.once(("cases", labels, kind, split, metric), partial(_cases, relevant=relevant))
+
+
+def _cases(scored: Sequence[Scored], relevant: Callable[[Scored], bool]) -> _Cases:
+    """The relevant rows of each case.
+
+    Raises:
+        ValueError: if a label of a case is scored twice.
+    """
+    places: dict[tuple[int, int, str], dict[str, int]] = defaultdict(dict)
+    for place, row in enumerate(scored):
+        if not relevant(row):
+            continue
+        labels = places[row.after_task, row.on_task, row.case]
+        if row.label in labels:
+            raise ValueError(f"two rows score label '{row.label}' of {row.case} after task {row.after_task}")
+        labels[row.label] = place
+    rows = [list(labels.values()) for labels in places.values()]
+    flat = np.array([place for labels in rows for place in labels], dtype=np.int64)
+    return _Cases(tuple(places), flat, tuple(np.cumsum([len(labels) for labels in rows], dtype=np.int64).tolist()))
 
 
 def _defined(kind: Kind, regime: Regime) -> frozenset[str]:

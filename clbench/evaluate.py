@@ -12,7 +12,7 @@ from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clbench.continual import CaseRow
+from clbench.case_table import CaseRow
 from clbench.data.case import Case
 from clbench.data.nifti import Truth, read_truth
 from clbench.data.plan import Plan

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from operator import attrgetter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 
+import numpy as np
+
+from clbench.case_table import Scored
 from clbench.difference import Difference
 from clbench.metrics import METRICS
 from clbench.runfolder import Run
 from clbench.runfolder.tables import score_text
+from clbench.terms import Floats
 
-_of_masks = attrgetter("after_task", "on_task", "split", "case", "label")
-_owner = attrgetter("case", "patient", "split")
+_Masks = tuple[int, int, str, str, str]
 
 
 def implausible(run: Run) -> list[Difference]:
@@ -23,8 +26,8 @@ def implausible(run: Run) -> list[Difference]:
 
 def _out_of_range(run: Run) -> Iterator[Difference]:
     """Fractions lie in [0, 1], distances are not negative."""
-    most = {key: math.inf if spec.unit else 1.0 for key, spec in METRICS.items()}
-    odd = [row for row in run.rows if not 0.0 <= row.value <= most[row.metric] and not math.isnan(row.value)]
+    most, values = run.rows.layout.once("most", _most), run.rows.values
+    odd = [run.rows[place] for place in np.flatnonzero((values < 0.0) | (values > most)).tolist()]
     if odd:
         example = f"a {odd[0].metric} of {score_text(odd[0].value)} for {odd[0].case}"
         yield Difference("cases.csv", f"{len(odd)} scores cannot be, such as {example} after task {odd[0].after_task}")
@@ -32,10 +35,12 @@ def _out_of_range(run: Run) -> Iterator[Difference]:
 
 def _undefined(run: Run) -> Iterator[Difference]:
     """A score is NaN where both masks are empty: then every metric is, and any other Dice of that true mask is 0."""
-    blank = {_of_masks(row) for row in run.rows if math.isnan(row.value)}
-    if not blank:
+    undefined = np.isnan(run.rows.values)
+    if not undefined.any():
         return
-    partly = sorted(blank & {_of_masks(row) for row in run.rows if not math.isnan(row.value)})
+    masks = run.rows.layout.once("masks", _masks)
+    blank = set(compress(masks, undefined.tolist()))
+    partly = sorted(blank & set(compress(masks, (~undefined).tolist())))
     if partly:
         example = ", ".join(map(str, partly[0]))
         yield Difference("cases.csv", f"{len(partly)} times some metrics are nan and others not, such as for {example}")
@@ -48,12 +53,30 @@ def _undefined(run: Run) -> Iterator[Difference]:
 
 def _patients(run: Run) -> Iterator[Difference]:
     """A case belongs to one patient, and a patient to one split."""
+    yield from run.rows.layout.once("patients of cases", _of_several)
+
+
+def _most(scored: Sequence[Scored]) -> Floats:
+    """(N,) the largest value that each row can have."""
+    most = {key: math.inf if spec.unit else 1.0 for key, spec in METRICS.items()}
+    return np.array([most[row.metric] for row in scored], dtype=np.float64)
+
+
+def _masks(scored: Sequence[Scored]) -> list[_Masks]:
+    """The pair of masks that each row scores."""
+    return [(row.after_task, row.on_task, row.split, row.case, row.label) for row in scored]
+
+
+def _of_several(scored: Sequence[Scored]) -> list[Difference]:
+    """Cases of several patients, and patients in several splits."""
     patients, splits = defaultdict(set), defaultdict(set)
-    for case, patient, split in set(map(_owner, run.rows)):
+    for case, patient, split in {(row.case, row.patient, row.split) for row in scored}:
         patients[case].add(patient)
         splits[patient].add(split)
-    yield from _several(patients, "cases.csv", "cases belong to several patients")
-    yield from _several(splits, "cases.csv", "patients are in several splits")
+    return [
+        *_several(patients, "cases.csv", "cases belong to several patients"),
+        *_several(splits, "cases.csv", "patients are in several splits"),
+    ]
 
 
 def _splits(run: Run) -> Iterator[Difference]:

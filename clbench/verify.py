@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clbench.case_table import CaseRow
 from clbench.consistency import consistency
-from clbench.continual import CaseRow
 from clbench.difference import Difference
 from clbench.errors import InputError
 from clbench.metrics import score_case

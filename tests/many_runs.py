@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from clbench.case_table import CaseRow
 from clbench.config import config_hash
-from clbench.continual import CaseRow
 from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.drift import DriftRow
 from clbench.runfolder import StreamRecord, TaskRecord, TrainRow, read_run

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from clbench.case_table import CaseRow
 from clbench.config import config_hash
-from clbench.continual import CaseRow
 from clbench.drift import METRICS, DriftRow
 from clbench.runfolder import Run, RunFolder, StreamRecord, TaskRecord, TrainRow, read_run
 from clbench.runfolder.files import write_json

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from clbench.case_table import CaseRow
 from clbench.continual import (
     METRIC_KEYS,
-    CaseRow,
     case_curves,
     case_metric,
     case_scores,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clbench.continual import CaseRow
+from clbench.case_table import CaseRow
 from clbench.ranking import rank
 from clbench.runfolder.files import write_json
 from clbench.runfolder.tables import case_text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clbench.continual import CaseRow
+from clbench.case_table import CaseRow
 from clbench.errors import InputError
 from clbench.runfolder import TrainRow, read_run
 from clbench.runfolder.tables import case_text, is_written_so, read_cases, read_train, score_text

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from clbench import verify as verify_module
-from clbench.continual import CaseRow
+from clbench.case_table import CaseRow
 from clbench.errors import InputError
 from clbench.ranking import rank
 from clbench.runfolder import StreamRecord, TaskRecord, TrainRow, read_run

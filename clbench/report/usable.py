@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from clbench.case_table import Scored
 from clbench.report.load import LeftOut
 from clbench.report.processors import device_of
 from clbench.runfolder import Run
@@ -80,7 +81,13 @@ def _copied(runs: Sequence[Run]) -> dict[Path, str]:
 
 def _has_hits(run: Run) -> bool:
     """Whether any structure was hit; networks that predict nothing score alike whatever their seed."""
-    return any(row.metric == "dice" and row.value > 0 for row in run.rows)
+    dice = run.rows.layout.once("dice", _dice)
+    return bool((run.rows.values[dice] > 0).any())
+
+
+def _dice(scored: Sequence[Scored]) -> list[int]:
+    """The rows that are Dice."""
+    return [place for place, row in enumerate(scored) if row.metric == "dice"]
 
 
 def _data(run: Run) -> str:

@@ -9,7 +9,7 @@ run = read_run(folder.path)
 
 from __future__ import annotations
 
-from clbench.continual import CaseRow
+from clbench.case_table import CaseRow
 from clbench.runfolder.checkpoint import Checkpoint
 from clbench.runfolder.folder import RunFolder
 from clbench.runfolder.reading import Run, read_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -80,10 +81,19 @@ def _json(content: Any, indent: str) -> str:
         return _over_lines("{", lines, "}", indent)
     if isinstance(content, (list, tuple)) and content:
         if not any(isinstance(value, (dict, list, tuple)) for value in content):
-            line = _on_one_line(content)
+            line = f"[{', '.join(map(_scalar, content))}]"
             if len(line) <= LONGEST_LIST and not _BRACKET.search(line, 1, len(line) - 1):
                 return line
         return _over_lines("[", [_json(value, f"{indent} ") for value in content], "]", indent)
+    return _scalar(content)
+
+
+def _scalar(content: Any) -> str:
+    """JSON text of a value that is no collection of others; of numbers without the start-up of ``json``'s encoder."""
+    if content is None:
+        return "null"
+    if (type(content) is float and math.isfinite(content)) or type(content) is int:
+        return repr(content)
     return _on_one_line(content)
 
 

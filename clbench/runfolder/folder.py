@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from clbench.continual import CaseRow, Regime
+from clbench.case_table import CaseRow, CaseTable
+from clbench.continual import Regime
 from clbench.drift import DriftRow
 from clbench.errors import InputError, out_error, writing
 from clbench.runfolder import checkpoint, files, lock, summary, tables
@@ -150,10 +151,10 @@ class RunFolder:
         if len(kept) < len(rows):
             self._rewrite_cases(kept)
 
-    def cases(self) -> list[CaseRow]:
+    def cases(self) -> CaseTable:
         """The rows written so far."""
         path = self.path / "cases.csv"
-        return tables.read_cases(path) if path.exists() else []
+        return tables.read_cases(path) if path.exists() else CaseTable.of(())
 
     def append_train(self, rows: Sequence[tables.TrainRow]) -> None:
         """Add rows to ``train.csv``; a loss term that appears for the first time gets a column of its own."""

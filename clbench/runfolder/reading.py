@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from clbench.continual import CaseRow, Floats, Regime, ScoreMatrix, case_curves, continual_metrics, score_matrix
+from clbench.case_table import CaseTable, Scored
+from clbench.continual import Floats, Regime, ScoreMatrix, case_curves, continual_metrics, score_matrix
 from clbench.drift import DriftRow, summarize_drift
 from clbench.errors import InputError
 from clbench.metrics import METRICS
@@ -22,8 +22,6 @@ from clbench.runfolder.tables import read_cases, read_drift
 SCHEMA_VERSION = 1
 REVISION = "revision"
 """Stands among the options of a strategy whose arithmetic was changed after runs of it were published."""
-_place = attrgetter("after_task", "on_task", "label", "metric")
-_owner = attrgetter("case", "patient")
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Run:
     config_resolved: Mapping[str, Any]
     config_hash: str
     provenance: Mapping[str, Any]
-    rows: tuple[CaseRow, ...]
+    rows: CaseTable
     drift: tuple[DriftRow, ...] | None
     cost: Mapping[str, Any]
     summary: Mapping[str, Any] | None
@@ -68,7 +66,7 @@ class Run:
     @cached_property
     def patients(self) -> dict[str, str]:
         """Case -> patient, of every case that was scored."""
-        return dict(map(_owner, self.rows))
+        return self.rows.layout.once("patients", _patients)
 
     @cached_property
     def subjects(self) -> dict[str, str]:
@@ -245,15 +243,24 @@ def _checked_settings(resolved: Mapping[str, Any]) -> None:
         raise TypeError("numbers or revisions")
 
 
-def _rows(path: Path, stream: StreamRecord) -> tuple[CaseRow, ...]:
+def _patients(scored: Sequence[Scored]) -> dict[str, str]:
+    """Case -> patient."""
+    return {row.case: row.patient for row in scored}
+
+
+def _rows(path: Path, stream: StreamRecord) -> CaseTable:
     """The rows of ``cases.csv``, all of them of tasks, labels and metrics that exist."""
-    rows = tuple(read_cases(path)) if path.exists() else ()
-    places = set(map(_place, rows))
-    known = {place for place in places if _exists(stream, *place)}
-    for row in rows if len(known) < len(places) else ():
-        if _place(row) not in known:
-            raise InputError(f"{path} is damaged: a row of case {row.case} has a task, label or metric the run lacks")
+    rows = read_cases(path) if path.exists() else CaseTable.of(())
+    places = rows.layout.once("places", _places)
+    odd = [case for place, case in places.items() if not _exists(stream, *place)]
+    if odd:
+        raise InputError(f"{path} is damaged: a row of case {odd[0]} has a task, label or metric the run lacks")
     return rows
+
+
+def _places(scored: Sequence[Scored]) -> dict[tuple[int, int, str, str], str]:
+    """What there are scores of, each with the first case."""
+    return {(row.after_task, row.on_task, row.label, row.metric): row.case for row in reversed(scored)}
 
 
 def _exists(stream: StreamRecord, after_task: int, on_task: int, label: str, metric: str) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clbench.continual import CaseRow, Regime, ScoreMatrix, own_metrics, score_matrix
+from clbench.case_table import CaseRow, CaseTable, Scored
+from clbench.continual import Regime, ScoreMatrix, own_metrics, score_matrix
 from clbench.drift import SINCE as DRIFT_SINCE
 from clbench.drift import DriftRow, summarize_drift
 from clbench.errors import InputError
@@ -30,7 +30,7 @@ _ALWAYS = ("run.json", "cases.csv", "train.csv", "cost.json")
 def summarize(
     stream: StreamRecord,
     regime: Regime,
-    rows: Sequence[CaseRow],
+    rows: Iterable[CaseRow],
     hashes: Mapping[str, str],
     drift: Sequence[DriftRow] | None = None,
 ) -> dict[str, Any]:
@@ -48,12 +48,10 @@ def summarize(
         ``n`` and ``metrics`` (those that need no reference run); ``drift`` as ``summarize_drift`` gives it, where it
         was measured; and ``hashes``. Numbers have six decimals.
     """
-    kinds: dict[tuple[str, str], list[CaseRow]] = defaultdict(list)
-    for row in rows:
-        kinds[row.split, row.metric].append(row)
+    table = CaseTable.of(rows)
     matrices = {
-        (split, metric): score_matrix(kinds[split, metric], stream.task_labels, stream.kind, split, metric)
-        for split, metric in sorted(kinds)
+        (split, metric): score_matrix(table, stream.task_labels, stream.kind, split, metric)
+        for split, metric in table.layout.once("kinds", _kinds)
     }
     derived = _derived(matrices, stream, regime)
     scores: dict[str, dict[str, Any]] = {}
@@ -65,6 +63,11 @@ def summarize(
         }
     measured = {} if drift is None else {"drift": summarize_drift(drift)}
     return {"schema_version": SCHEMA_VERSION, "scores": scores, **measured, "hashes": dict(hashes)}
+
+
+def _kinds(scored: Sequence[Scored]) -> list[tuple[str, str]]:
+    """Splits and metrics that there are scores of."""
+    return sorted({(row.split, row.metric) for row in scored})
 
 
 def _derived(

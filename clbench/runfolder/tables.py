@@ -5,24 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from itertools import pairwise, repeat
-from operator import eq, itemgetter, lt
+from functools import lru_cache
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from sys import intern
-from typing import TypeVar
 
-from clbench.continual import CaseRow
+import numpy as np
+from numpy.typing import NDArray
+
+from clbench.case_table import CaseRow, CaseTable, Layout, Scored
 from clbench.drift import DECIMALS, DriftRow
 from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 
-Meaning = TypeVar("Meaning")
 CASE_COLUMNS = CaseRow._fields
-_scored = itemgetter(0, 1, 2, 3, 4, 5, 6)
-"""What a row scores: all but its value."""
+LAYOUTS = 64  # kept between tables
+_LINE = "%s,%s\n"
 DRIFT_COLUMNS = tuple(field.name for field in fields(DriftRow))
 LARGEST = 1e12  # of a score that is read; distances in mm stay far below
 _TRAIN_FIRST, _TRAIN_LAST = ("task", "step"), ("learning_rate", "seconds")
@@ -53,21 +55,19 @@ def case_text(rows: Iterable[CaseRow]) -> str:
     Raises:
         ValueError: an infinite value, or two rows for the same score.
     """
-    ordered = sorted(rows, key=_scored)
-    scored = list(map(_scored, ordered))
-    if any(map(eq, scored, scored[1:])):
-        key = next(key for key, following in pairwise(scored) if key == following)
+    table = CaseTable.of(rows)
+    if not table.layout.ordered:
+        table = CaseTable.of(sorted(table, key=attrgetter("scored")))
+    if not table.layout.ordered:
+        key = next(key for key, following in pairwise(table.layout.scored) if key == following)
         raise ValueError(f"two rows for the same score: {', '.join(map(str, key))}")
-    values = _score_texts([row.value for row in ordered])
-    lines = [
-        f"{after},{on},{split},{case},{patient},{label},{metric},{value}\n"
-        for (after, on, split, case, patient, label, metric), value in zip(scored, values, strict=True)
-    ]
-    plain = "".join(lines)
-    separators = (len(CASE_COLUMNS) - 1) * len(lines), len(lines), 0, 0
-    if tuple(map(plain.count, (",", "\n", "\r", '"'))) == separators:  # nothing to quote: half of the time of csv
-        return f"{','.join(CASE_COLUMNS)}\n{plain}"
-    return _text([CASE_COLUMNS, *((*key, value) for key, value in zip(scored, values, strict=True))])
+    begun, values = table.layout.once("text", _begun_lines), _score_texts(table.values.tolist())
+    return f"{','.join(CASE_COLUMNS)}\n{''.join(map(_LINE.__mod__, zip(begun, values, strict=True)))}"
+
+
+def _begun_lines(scored: Sequence[Scored]) -> list[str]:
+    """The lines of a table without their values."""
+    return [_text([key])[:-1] for key in scored]
 
 
 def score_text(value: float) -> str:
@@ -86,7 +86,7 @@ def _score_texts(values: Sequence[float]) -> list[str]:
     return ["0.000000" if text == "-0.000000" else text for text in map("%.6f".__mod__, values)]
 
 
-def read_cases(path: Path) -> list[CaseRow]:
+def read_cases(path: Path) -> CaseTable:
     """The rows of a ``cases.csv``.
 
     Raises:
@@ -94,34 +94,28 @@ def read_cases(path: Path) -> list[CaseRow]:
     """
     if plain := _plain_columns(path):
         with suppress(ValueError):
-            return _case_rows(*plain)
+            return CaseTable(_plain_layout(tuple(plain[0])), _values(plain[1]))
     header, *lines = _read(path)
     if tuple(header) != CASE_COLUMNS:
         raise InputError(f"{path} is damaged: its first line is not {','.join(CASE_COLUMNS)}")
     try:
-        return _rows_of(lines)
-    except ValueError:
+        return CaseTable(_layout([line[:-1] for line in lines]), _values([line[-1] for line in lines]))
+    except (ValueError, IndexError):
         number, line = next((number, line) for number, line in enumerate(lines, start=2) if _is_no_case(line))
         raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
 
 
-def is_written_so(path: Path, rows: Sequence[CaseRow]) -> bool:
+def is_written_so(path: Path, rows: CaseTable) -> bool:
     """Whether a ``cases.csv`` is byte for byte ``case_text`` of the rows that were read from it.
 
     Raises:
         ValueError: two rows for the same score.
     """
-    if plain := _plain_columns(path):
-        after, on, *_, values = plain
-        whole = all(str(int(text)) == text for text in {*after, *on})
-        scored = list(map(_scored, rows))
-        if whole and all(map(lt, scored, scored[1:])) and list(values) == _score_texts([row.value for row in rows]):
-            return True
     return path.read_bytes() == case_text(rows).encode()
 
 
-def _plain_columns(path: Path) -> list[Sequence[str]] | None:
-    """The columns of a ``cases.csv`` in which nothing is quoted, in a fraction of the time of ``csv``.
+def _plain_columns(path: Path) -> tuple[Sequence[str], Sequence[str]] | None:
+    """The lines of a ``cases.csv`` in which nothing is quoted, before the last comma and after it.
 
     Returns:
         None for any other file, of which ``_read`` says what it is.
@@ -130,51 +124,53 @@ def _plain_columns(path: Path) -> list[Sequence[str]] | None:
         header, newline, rest = path.read_bytes().decode().partition("\n")
     except (OSError, UnicodeDecodeError):
         return None
-    width, odd = len(CASE_COLUMNS), any(map(rest.__contains__, '"\r\0'))
+    odd = any(map(rest.__contains__, '"\r\0'))
     if header != ",".join(CASE_COLUMNS) or odd or not rest.endswith(newline) or not rest:
         return None
     lines = rest[:-1].split("\n")
-    if set(map(str.count, lines, repeat(","))) != {width - 1} or max(map(len, lines)) > csv.field_size_limit():
+    if max(map(len, lines)) > csv.field_size_limit():
         return None
-    cells = ",".join(lines).split(",")
-    return [cells[column::width] for column in range(width)]
+    begun, _, values = zip(*(line.rpartition(",") for line in lines), strict=True)
+    return begun, values
 
 
-def _rows_of(lines: Sequence[Sequence[str]]) -> list[CaseRow]:
-    """The rows of split lines.
-
-    Raises:
-        ValueError: a line is no case row.
-    """
-    return _case_rows(*zip(*lines, strict=True)) if lines else []
-
-
-def _case_rows(*columns: Sequence[str]) -> list[CaseRow]:
-    """The rows of a table, made column by column: millions are read for a leaderboard.
+@lru_cache(maxsize=LAYOUTS)
+def _plain_layout(begun: tuple[str, ...]) -> Layout:
+    """The layout of lines in which nothing is quoted, one for all runs that score the same.
 
     Raises:
         ValueError: something is no case row.
     """
-    after, on, *texts, values = columns
-    if len(texts) != len(CASE_COLUMNS) - 3:
+    return _layout([line.split(",") for line in begun])
+
+
+def _layout(lines: Sequence[Sequence[str]]) -> Layout:
+    """The layout of a table's fields but the last.
+
+    Raises:
+        ValueError: something is no case row.
+    """
+    if any(len(line) != len(Scored._fields) for line in lines):
         raise ValueError("too few or too many columns")
-    # each text is there in thousands of rows: kept once
-    meanings = (_translated(after, int), _translated(on, int), *(_translated(column, intern) for column in texts))
-    numbers = list(map(float, values))
-    if any(map(LARGEST.__lt__, map(abs, numbers))):  # which lets NaN pass
+    return Layout(Scored(int(after), int(on), *map(intern, texts)) for after, on, *texts in lines)
+
+
+def _values(texts: Sequence[str]) -> NDArray[np.float64]:
+    """The scores of a table.
+
+    Raises:
+        ValueError: one is none.
+    """
+    values = np.array(list(map(float, texts)), dtype=np.float64)
+    if (np.abs(values) > LARGEST).any():  # which lets NaN pass
         raise ValueError("infinite, or so large that a mean of such would be")
-    return list(map(CaseRow, *meanings, numbers))
-
-
-def _translated(column: Sequence[str], meaning: Callable[[str], Meaning]) -> Iterator[Meaning]:
-    """What the texts of a column mean, each different one worked out once."""
-    known = {text: meaning(text) for text in set(column)}
-    return map(known.__getitem__, column)
+    return values
 
 
 def _is_no_case(line: Sequence[str]) -> bool:
     try:
-        _rows_of([line])
+        _layout([line[:-1]])
+        _values(line[-1:])
     except ValueError:
         return True
     return False

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clbench.continual import METRIC_KEYS, CaseRow
+from clbench.case_table import CaseRow
+from clbench.continual import METRIC_KEYS
 from clbench.errors import InputError
 from clbench.report.figures.write import folder_name
 from clbench.report.groups import groups

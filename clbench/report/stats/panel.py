@@ -61,10 +61,14 @@ class Panel:
 def _weighted_mean(weights: Floats, values: Floats) -> Floats:
     """(B, N) weights and (N, C) values, some NaN -> (B, C) mean of the defined ones."""
     defined = np.isfinite(values)
-    total = weights @ np.where(defined, values, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
+        if defined.all() and len(values):
+            mean: Floats = weights @ values
+            mean /= weights.sum(axis=1, keepdims=True)  # in place: of all resamples this is a large array
+            return mean
+        total = weights @ np.where(defined, values, 0.0)
         if (defined == defined[:1]).all():
-            mean: Floats = total / weights.sum(axis=1, keepdims=True)
+            mean = total / weights.sum(axis=1, keepdims=True)
             return np.where(defined[:1].any(axis=0), mean, np.nan) if len(values) else np.full(total.shape, np.nan)
         return total / (weights @ defined)
 
