@@ -1,7 +1,8 @@
-"""CaseTable: the scores of a run, as values beside what they score, which all runs of a stream have in common."""
+"""CaseTable: the scores of a run, as values beside what they score, which many runs of a stream have in common."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from operator import lt
 from typing import Any, NamedTuple, TypeVar, overload
@@ -65,40 +66,50 @@ class Layout:
         self.scored = tuple(scored)
         self._made: dict[Hashable, Any] = {}
 
-    def once(self, name: Hashable, make: Callable[[Sequence[Scored]], Made]) -> Made:
-        """What ``make`` gives for the rows, made at the first call with that name and kept."""
-        if name not in self._made:
-            self._made[name] = make(self.scored)
-        made: Made = self._made[name]
+    def once(self, make: Callable[..., Made], *given: Hashable) -> Made:
+        """``make(scored, *given)``, called the first time only; nobody may change what it gives."""
+        if (make, given) not in self._made:
+            self._made[make, given] = make(self.scored, *given)
+        made: Made = self._made[make, given]
         return made
 
     @property
     def ordered(self) -> bool:
-        """Whether the rows are sorted, and no score is there twice."""
-        return self.once("ordered", lambda scored: all(map(lt, scored, scored[1:])))
+        """Whether each row comes before the next in the order of ``cases.csv``, so that no two are the same."""
+        return self.once(_increasing)
 
 
 class CaseTable(Sequence[CaseRow]):
     """The rows of a ``cases.csv``: a sequence of ``CaseRow``, of which only the values are its own.
 
-    Equal to any table, list or tuple of the same rows.
+    Equal to a table of the same rows, those with NaN included, and to a list or tuple whose rows equal its own.
 
     Args:
         layout: what the rows score; tables with the same may share one object.
-        values: (N,) float64, of each row.
+        values: (N,) float64, of each row; cannot be written to from then on.
+
+    Raises:
+        ValueError: not one value for each row.
     """
 
     def __init__(self, layout: Layout, values: NDArray[np.float64]) -> None:
+        if values.shape != (len(layout.scored),):
+            raise ValueError(f"{len(layout.scored)} rows, but values of the shape {values.shape}")
+        values.flags.writeable = False
         self.layout, self.values = layout, values
 
     @classmethod
     def of(cls, rows: Iterable[CaseRow]) -> CaseTable:
-        """The table of rows in their order; a table stays what it is."""
+        """The table of rows in their order; a table stays what it is.
+
+        Raises:
+            TypeError: a value that is no number.
+        """
         if isinstance(rows, CaseTable):
             return rows
         kept = tuple(rows)
-        values = np.array([row.value for row in kept], dtype=np.float64)
-        return cls(Layout(row.scored for row in kept), values)
+        values = array("d", (row.value for row in kept))  # numpy would read None as NaN
+        return cls(Layout(row.scored for row in kept), np.array(values, dtype=np.float64))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -118,9 +129,16 @@ class CaseTable(Sequence[CaseRow]):
         return _row(self.layout.scored[place], float(self.values[place]))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (CaseTable, list, tuple)) and tuple(self) == tuple(other)
+        if isinstance(other, CaseTable):
+            same = self.layout is other.layout or self.layout.scored == other.layout.scored
+            return same and np.array_equal(self.values, other.values, equal_nan=True)
+        return isinstance(other, (list, tuple)) and tuple(self) == tuple(other)
 
     __hash__ = None  # type: ignore[assignment]  # as other sequences of numbers
+
+
+def _increasing(scored: Sequence[Scored]) -> bool:
+    return all(map(lt, scored, scored[1:]))
 
 
 def _row(scored: Scored, value: float) -> CaseRow:

@@ -52,13 +52,12 @@ def _name(run: Run) -> Iterator[Difference]:
 def _rows(run: Run) -> Iterator[Difference]:
     """Whether every score that the protocol asks for is there, once, and none besides."""
     layout = run.rows.layout
-    twice = layout.once("twice", _twice)
+    twice = layout.once(_twice)
     if twice:
         yield Difference("cases.csv", f"{twice} scores are there twice")
     elif run.rows and not is_written_so(run.path / "cases.csv", run.rows):
         yield Difference("cases.csv", "not sorted or formatted as clbench writes it")
-    asked = _Asked.by(run)
-    yield from layout.once(("asked", asked), asked.differences)
+    yield from layout.once(_missing_or_odd, _Asked.by(run))
 
 
 def _score(row: Scored) -> _Score:
@@ -118,6 +117,10 @@ class _Asked:
             if self.kind == "domain" or taught:
                 for split, case in cases:
                     yield from ((after_task, on_task, split, case, label) for label in labels)
+
+
+def _missing_or_odd(scored: Sequence[Scored], asked: _Asked) -> list[Difference]:
+    return asked.differences(scored)
 
 
 def _first(scores: Sequence[_Score]) -> str:

@@ -67,7 +67,7 @@ def case_scores(rows: Iterable[CaseRow]) -> dict[tuple[int, int, str], float]:
         ValueError: if a label of a case is scored twice; a mean would count it twice.
     """
     table = CaseTable.of(rows)
-    cases = table.layout.once("cases", partial(_cases, relevant=lambda _: True))
+    cases = table.layout.once(_cases)
     return dict(zip(cases.names, cases.scores(table), strict=True))
 
 
@@ -271,25 +271,31 @@ class _Cases:
 
 def _cases_of(table: CaseTable, tasks: Sequence[Sequence[str]], kind: Kind, split: str, metric: str) -> _Cases:
     """The cases of a split and metric that R is made of."""
-    labels = tuple(map(tuple, tasks))
+    return table.layout.once(_relevant_cases, tuple(map(tuple, tasks)), kind, split, metric)
+
+
+def _relevant_cases(
+    scored: Sequence[Scored], tasks: tuple[tuple[str, ...], ...], kind: Kind, split: str, metric: str
+) -> _Cases:
+    """As ``_cases_of``."""
 
     def relevant(row: Scored) -> bool:
         if row.split != split or row.metric != metric:
             return False
-        return kind == "domain" or (row.after_task >= row.on_task and row.label in labels[row.on_task - 1])
+        return kind == "domain" or (row.after_task >= row.on_task and row.label in tasks[row.on_task - 1])
 
-    return table.layout.once(("cases", labels, kind, split, metric), partial(_cases, relevant=relevant))
+    return _cases(scored, relevant)
 
 
-def _cases(scored: Sequence[Scored], relevant: Callable[[Scored], bool]) -> _Cases:
-    """The relevant rows of each case.
+def _cases(scored: Sequence[Scored], relevant: Callable[[Scored], bool] | None = None) -> _Cases:
+    """The relevant rows of each case, or all of them.
 
     Raises:
         ValueError: if a label of a case is scored twice.
     """
     places: dict[tuple[int, int, str], dict[str, int]] = defaultdict(dict)
     for place, row in enumerate(scored):
-        if not relevant(row):
+        if relevant is not None and not relevant(row):
             continue
         labels = places[row.after_task, row.on_task, row.case]
         if row.label in labels:

@@ -26,7 +26,7 @@ def implausible(run: Run) -> list[Difference]:
 
 def _out_of_range(run: Run) -> Iterator[Difference]:
     """Fractions lie in [0, 1], distances are not negative."""
-    most, values = run.rows.layout.once("most", _most), run.rows.values
+    most, values = run.rows.layout.once(_most), run.rows.values
     odd = [run.rows[place] for place in np.flatnonzero((values < 0.0) | (values > most)).tolist()]
     if odd:
         example = f"a {odd[0].metric} of {score_text(odd[0].value)} for {odd[0].case}"
@@ -38,7 +38,7 @@ def _undefined(run: Run) -> Iterator[Difference]:
     undefined = np.isnan(run.rows.values)
     if not undefined.any():
         return
-    masks = run.rows.layout.once("masks", _masks)
+    masks = run.rows.layout.once(_masks)
     blank = set(compress(masks, undefined.tolist()))
     partly = sorted(blank & set(compress(masks, (~undefined).tolist())))
     if partly:
@@ -53,7 +53,7 @@ def _undefined(run: Run) -> Iterator[Difference]:
 
 def _patients(run: Run) -> Iterator[Difference]:
     """A case belongs to one patient, and a patient to one split."""
-    yield from run.rows.layout.once("patients of cases", _of_several)
+    yield from run.rows.layout.once(_of_several)
 
 
 def _most(scored: Sequence[Scored]) -> Floats:

@@ -26,7 +26,7 @@ def stream_of(number: int) -> StreamRecord:
         TaskRecord(
             f"site{task}",
             tuple(LABELS),
-            {split: tuple(f"{task}/{split}{case}" for case in range(count)) for split, count in CASES.items()},
+            {split: tuple(f"{number}-{task}/{split}{case}" for case in range(count)) for split, count in CASES.items()},
         )
         for task in range(TASKS)
     )

@@ -81,7 +81,7 @@ def _copied(runs: Sequence[Run]) -> dict[Path, str]:
 
 def _has_hits(run: Run) -> bool:
     """Whether any structure was hit; networks that predict nothing score alike whatever their seed."""
-    dice = run.rows.layout.once("dice", _dice)
+    dice = run.rows.layout.once(_dice)
     return bool((run.rows.values[dice] > 0).any())
 
 

@@ -66,7 +66,7 @@ class Run:
     @cached_property
     def patients(self) -> dict[str, str]:
         """Case -> patient, of every case that was scored."""
-        return self.rows.layout.once("patients", _patients)
+        return dict(self.rows.layout.once(_patients))
 
     @cached_property
     def subjects(self) -> dict[str, str]:
@@ -251,7 +251,7 @@ def _patients(scored: Sequence[Scored]) -> dict[str, str]:
 def _rows(path: Path, stream: StreamRecord) -> CaseTable:
     """The rows of ``cases.csv``, all of them of tasks, labels and metrics that exist."""
     rows = read_cases(path) if path.exists() else CaseTable.of(())
-    places = rows.layout.once("places", _places)
+    places = rows.layout.once(_places)
     odd = [case for place, case in places.items() if not _exists(stream, *place)]
     if odd:
         raise InputError(f"{path} is damaged: a row of case {odd[0]} has a task, label or metric the run lacks")
@@ -260,7 +260,10 @@ def _rows(path: Path, stream: StreamRecord) -> CaseTable:
 
 def _places(scored: Sequence[Scored]) -> dict[tuple[int, int, str, str], str]:
     """What there are scores of, each with the first case."""
-    return {(row.after_task, row.on_task, row.label, row.metric): row.case for row in reversed(scored)}
+    places: dict[tuple[int, int, str, str], str] = {}
+    for row in scored:
+        places.setdefault((row.after_task, row.on_task, row.label, row.metric), row.case)
+    return places
 
 
 def _exists(stream: StreamRecord, after_task: int, on_task: int, label: str, metric: str) -> bool:

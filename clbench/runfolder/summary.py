@@ -51,7 +51,7 @@ def summarize(
     table = CaseTable.of(rows)
     matrices = {
         (split, metric): score_matrix(table, stream.task_labels, stream.kind, split, metric)
-        for split, metric in table.layout.once("kinds", _kinds)
+        for split, metric in table.layout.once(_kinds)
     }
     derived = _derived(matrices, stream, regime)
     scores: dict[str, dict[str, Any]] = {}

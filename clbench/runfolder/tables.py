@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from sys import intern
+from types import SimpleNamespace
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,8 @@ from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 
 CASE_COLUMNS = CaseRow._fields
-LAYOUTS = 64  # kept between tables
 _LINE = "%s,%s\n"
+_known: WeakValueDictionary[tuple[str, ...], Layout] = WeakValueDictionary()  # each as long as a table has it
 DRIFT_COLUMNS = tuple(field.name for field in fields(DriftRow))
 LARGEST = 1e12  # of a score that is read; distances in mm stay far below
 _TRAIN_FIRST, _TRAIN_LAST = ("task", "step"), ("learning_rate", "seconds")
@@ -61,13 +61,13 @@ def case_text(rows: Iterable[CaseRow]) -> str:
     if not table.layout.ordered:
         key = next(key for key, following in pairwise(table.layout.scored) if key == following)
         raise ValueError(f"two rows for the same score: {', '.join(map(str, key))}")
-    begun, values = table.layout.once("text", _begun_lines), _score_texts(table.values.tolist())
+    begun, values = table.layout.once(_begun_lines), _score_texts(table.values.tolist())
     return f"{','.join(CASE_COLUMNS)}\n{''.join(map(_LINE.__mod__, zip(begun, values, strict=True)))}"
 
 
 def _begun_lines(scored: Sequence[Scored]) -> list[str]:
     """The lines of a table without their values."""
-    return [_text([key])[:-1] for key in scored]
+    return [line[:-1] for line in _lines(scored)]
 
 
 def score_text(value: float) -> str:
@@ -94,13 +94,13 @@ def read_cases(path: Path) -> CaseTable:
     """
     if plain := _plain_columns(path):
         with suppress(ValueError):
-            return CaseTable(_plain_layout(tuple(plain[0])), _values(plain[1]))
+            return CaseTable(_plain_layout(plain[0]), _values(plain[1]))
     header, *lines = _read(path)
     if tuple(header) != CASE_COLUMNS:
         raise InputError(f"{path} is damaged: its first line is not {','.join(CASE_COLUMNS)}")
     try:
         return CaseTable(_layout([line[:-1] for line in lines]), _values([line[-1] for line in lines]))
-    except (ValueError, IndexError):
+    except ValueError:
         number, line = next((number, line) for number, line in enumerate(lines, start=2) if _is_no_case(line))
         raise InputError(f"{path} is damaged in line {number}: {','.join(line)[:80]!r}") from None
 
@@ -114,7 +114,7 @@ def is_written_so(path: Path, rows: CaseTable) -> bool:
     return path.read_bytes() == case_text(rows).encode()
 
 
-def _plain_columns(path: Path) -> tuple[Sequence[str], Sequence[str]] | None:
+def _plain_columns(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """The lines of a ``cases.csv`` in which nothing is quoted, before the last comma and after it.
 
     Returns:
@@ -134,14 +134,16 @@ def _plain_columns(path: Path) -> tuple[Sequence[str], Sequence[str]] | None:
     return begun, values
 
 
-@lru_cache(maxsize=LAYOUTS)
 def _plain_layout(begun: tuple[str, ...]) -> Layout:
-    """The layout of lines in which nothing is quoted, one for all runs that score the same.
+    """The layout of lines in which nothing is quoted, one for all tables there are that score the same.
 
     Raises:
         ValueError: something is no case row.
     """
-    return _layout([line.split(",") for line in begun])
+    layout = _known.get(begun)
+    if layout is None:
+        layout = _known[begun] = _layout([line.split(",") for line in begun])
+    return layout
 
 
 def _layout(lines: Sequence[Sequence[str]]) -> Layout:
@@ -159,7 +161,7 @@ def _values(texts: Sequence[str]) -> NDArray[np.float64]:
     """The scores of a table.
 
     Raises:
-        ValueError: one is none.
+        ValueError: a text that is no score.
     """
     values = np.array(list(map(float, texts)), dtype=np.float64)
     if (np.abs(values) > LARGEST).any():  # which lets NaN pass
@@ -256,9 +258,14 @@ def read_train(path: Path, *, drop_broken_end: bool = False) -> list[TrainRow]:
 
 
 def _text(lines: Iterable[Sequence[object]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(lines)
-    return buffer.getvalue()
+    return "".join(_lines(lines))
+
+
+def _lines(rows: Iterable[Sequence[object]]) -> list[str]:
+    """The line of each row, with its line feed."""
+    lines: list[str] = []
+    csv.writer(SimpleNamespace(write=lines.append), lineterminator="\n").writerows(rows)
+    return lines
 
 
 def _read(path: Path) -> list[list[str]]:
