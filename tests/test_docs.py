@@ -78,6 +78,11 @@ def test_every_strategy_names_source_equation_and_cost(name: str):
     text = sections(read("strategies"))[name]
     assert all(re.search(rf"^- {what}", text, flags=re.MULTILINE) for what in ("Source|Differs", "Equation"))
     assert re.search(r"memory|Cost", text, flags=re.IGNORECASE)
+    assert (
+        ("Options: none" in text)
+        or re.search(r"^- Defaults", text, flags=re.MULTILINE)
+        or options_of(name, {}).keys() <= {"seed"}
+    )
 
 
 def test_every_network_has_a_section_with_source_equation_differences_and_size():

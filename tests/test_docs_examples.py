@@ -24,11 +24,13 @@ from clbench import cli
 from clbench.catalog import KINDS
 from clbench.config import make_config
 from clbench.data.layouts import LAYOUTS
+from clbench.errors import InputError
 from clbench.experiment import run_config
 from clbench.networks import NETWORKS
 from clbench.networks.topology import unet_topology
 from clbench.report.load import load_runs
 from clbench.strategies import STRATEGIES
+from clbench.strategies.compose import parse_strategy
 from clbench.strategies.spec import StrategySpec
 from clbench.streams.card import parse_card
 from clbench.streams.load import load_stream
@@ -132,14 +134,21 @@ def test_python_examples_name_things_that_exist(page: Path):
                 make_config(stream=stream, strategy=strategy, settings=settings, **fields)
 
 
-def test_the_example_strategy_trains_and_is_stored(monkeypatch, tmp_path):
-    plugin, line, test = blocks(read("add-a-strategy"), "python")
+@pytest.fixture
+def l1(monkeypatch):
+    """The example strategy as the page registers it."""
+    plugin, line, _ = blocks(read("add-a-strategy"), "python")
     (entry,) = eval(f"{{{line}}}", {"StrategySpec": StrategySpec}).items()
     module = ModuleType("clbench.strategies.l1")
     monkeypatch.setitem(STRATEGIES, *entry)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
     exec(plugin, vars(module))
+
+
+@pytest.mark.usefixtures("l1")
+def test_the_example_strategy_trains_and_is_stored(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLBENCH_CACHE", str(tmp_path / "cache"))
+    *_, test = blocks(read("add-a-strategy"), "python")
     names: dict[str, Any] = {}
     exec(test, names)
     names["test_the_penalty_is_the_absolute_distance_to_the_previous_weights"]()
@@ -148,6 +157,36 @@ def test_the_example_strategy_trains_and_is_stored(monkeypatch, tmp_path):
     (last,) = (stage for stage in stages if stage["stage"] == "train" and stage["task"] == 3)
     assert last["stored_bytes"] == {"l1": 4 * last["parameters"]}
     assert "l1" in (folder / "train.csv").read_text().splitlines()[0].split(",")
+
+
+REGISTERED = """
+import clbench.strategies
+from clbench.strategies.spec import StrategySpec
+
+clbench.strategies.__path__.append({folder!r})
+clbench.strategies.STRATEGIES.update({{{line}}})
+"""
+
+
+@pytest.mark.usefixtures("l1")
+def test_the_example_strategy_combines_as_the_page_says():
+    assert parse_strategy("l1+segreg") == ["segreg", "l1"]
+    for other in ("joint", "single", "cumulative", "frozen", "mib", "plop"):
+        with pytest.raises(InputError, match="use one of them"):
+            parse_strategy(f"l1+{other}")
+
+
+@pytest.mark.slow
+def test_the_example_strategy_passes_the_contract_tests(tmp_path):
+    """By the command of the page, with the file and the registry line of the page where that command finds them."""
+    plugin, line, _ = blocks(read("add-a-strategy"), "python")
+    (command,) = blocks(read("add-a-strategy"), "bash")
+    (tmp_path / "l1.py").write_text(plugin)
+    (tmp_path / "registered.py").write_text(REGISTERED.format(folder=str(tmp_path), line=line))
+    places = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "PYTEST_PLUGINS": "registered"}
+    words = [sys.executable, *shlex.split(command)[1:], "-p", "no:cacheprovider"]
+    done = subprocess.run(words, cwd=ROOT, env={**os.environ, **places}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 CARDS_OF_THE_PAGE = {

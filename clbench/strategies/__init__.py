@@ -29,6 +29,7 @@ STRATEGIES: dict[str, StrategySpec] = {
         plugin="clbench.strategies.l2:L2",
         penalty="weight",
         needs_past=True,
+        chained=True,
         anchors_head=True,
     ),
     "ewc": StrategySpec(
@@ -64,6 +65,7 @@ STRATEGIES: dict[str, StrategySpec] = {
         plugin="clbench.strategies.lwf:LwF",
         penalty="weight",
         needs_past=True,
+        chained=True,
         anchors_head=True,
         family="distillation",
     ),
@@ -72,12 +74,15 @@ STRATEGIES: dict[str, StrategySpec] = {
         plugin="clbench.strategies.pod:POD",
         penalty="weight",
         needs_past=True,
+        chained=True,
         family="distillation",
     ),
     "mib": StrategySpec(
         "modeling the background: unbiased cross-entropy and distillation, for class-incremental streams",
         plugin="clbench.strategies.mib:MiB",
+        factors=("weight",),
         needs_past=True,
+        chained=True,
         shares_background=True,
         replaces_loss=True,
         family="distillation",
@@ -85,7 +90,9 @@ STRATEGIES: dict[str, StrategySpec] = {
     "plop": StrategySpec(
         "local POD and the previous network's pseudo-labels, for class-incremental streams",
         plugin="clbench.strategies.plop:PLOP",
+        factors=("weight",),
         needs_past=True,
+        chained=True,
         shares_background=True,
         replaces_loss=True,
         family="distillation",
@@ -139,6 +146,7 @@ STRATEGIES: dict[str, StrategySpec] = {
     "der": StrategySpec(
         "dark experience replay: held to the logits it gave for earlier patches",
         plugin="clbench.strategies.der:DER",
+        factors=("alpha",),
         needs_past=True,
         replays=True,
         replaces_loss=True,
@@ -148,6 +156,7 @@ STRATEGIES: dict[str, StrategySpec] = {
     "derpp": StrategySpec(
         "dark experience replay with the masks of earlier patches as well (DER++)",
         plugin="clbench.strategies.derpp:DERPP",
+        factors=("alpha", "beta"),
         needs_past=True,
         replays=True,
         replaces_loss=True,
@@ -157,6 +166,7 @@ STRATEGIES: dict[str, StrategySpec] = {
     "fdr": StrategySpec(
         "function distance regularization: held to its finished predictions for patches of earlier tasks",
         plugin="clbench.strategies.fdr:FDR",
+        factors=("weight",),
         needs_past=True,
         replays=True,
         replaces_loss=True,

@@ -41,6 +41,8 @@ class DER(PartlyAnnotated):
 
     Source: Buzzega et al. 2020, arXiv 2004.07211, equation 5 and algorithm 1.
     Differs from the source in: patches keep their first augmentation; mean over voxels and channels.
+    Defaults: not swept. All are ours: ``alpha`` is of a mean over voxels and channels, and not comparable with those of
+        the source.
     Memory: 2 bytes per voxel and class of each held patch; ``cost.json`` has ``replayed_fraction`` and
         ``replayed_bytes`` of the cases that the patches were cut from.
     Time: share · 100 % of a step, so half as much again by default.

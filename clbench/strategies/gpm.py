@@ -42,6 +42,7 @@ class GPM(StrategyPlugin):
     Differs from the source in: the change of the weights is projected as well as the gradient, since the source trains
         by SGD without momentum; one threshold for all tasks; inputs are sampled, which bounds the singular value
         decomposition of 3-D layers.
+    Defaults: not swept. ``threshold`` is where that of the authors' code for CIFAR-100 begins; the others are ours.
     Memory: 4 bytes per entry of the bases, at most (inputs of a kernel)² per layer: for the U-Net of preset ``cpu`` at
         most 8 megabytes in 2-D and 123 in 3-D, however many tasks.
     Time: a pass over the weights and a product with each basis per step; after each task a singular value decomposition

@@ -39,6 +39,7 @@ class GSS(Rehearsal):
     Source: Aljundi et al. 2019, arXiv 1903.08671, algorithm 2 (GSS-Greedy).
     Differs from the source in: whole cases instead of samples, chosen at the end of a task instead of while it is
         trained, so that the choice does not cost a step of its own for every patch; the memory grows with the stream.
+    Defaults: not swept. All are ours; ``budget`` and ``share`` are those of ``replay``.
     Memory: 32 bytes per reference; ``cost.json`` has ``replayed_fraction`` and ``replayed_bytes``.
     Time: share · 100 % of a step, so half as much again by default; after each task at most (compare + 1) · patches
         forward and backward passes of one patch for each of its cases.

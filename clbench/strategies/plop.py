@@ -46,7 +46,8 @@ class PLOP(POD):
     Source: Douillard et al. 2021, arXiv 2011.11390, equations 3 to 8; the least threshold, the root and the start
         of new rows (that of ``mib``) as in the authors' code.
     Differs from the source in: the Dice term, over labelled voxels; what ``pod`` says of feature maps.
-    Defaults: ``weight`` is the better of 0.1 and 1 in the sweep below.
+    Defaults: ``weight`` is the better of 0.1 and 1 in the sweep of 300 steps below, and the smallest that was tried.
+        With 100 steps every weight ends below ``naive``, and larger ones end higher.
     Memory: the weights of the previous network, 4 bytes each, and one threshold per class while a task is learned.
     Time: as ``pod``, and ``samples`` forward passes of one patch at the start of each task.
     """

@@ -32,7 +32,7 @@ class SI(PathAnchored):
         other parts of a combination count as loss); weights by whose movement the loss rose have importance 0, since
         the penalty had no minimum otherwise.
     Note: with AdamW the sum exceeds the fall of the loss, since steps do not follow the gradient of the whole task.
-    Defaults: ``weight`` is the better of 1 and 10 in the sweep below.
+    Defaults: ``weight`` is the better of 1 and 10 in the sweep below, and the largest that was tried.
     Memory: 8 bytes per weight between tasks, whatever their number; 16 while a task is learned.
     Time: a few passes over the weights per step, about 4 % of it.
     """

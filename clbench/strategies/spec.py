@@ -21,10 +21,14 @@ class StrategySpec:
             fresh network on each task.
         penalty: the option that scales it; 0 must give the bytes of ``naive`` on the same network. ``""`` when it has
             none.
+        factors: instead of it, the options that scale its loss terms when it also ``replaces_loss``, so that 0 for all
+            of them gives these bytes only where masks show every label.
         needs_past: True when it does something only from the second task on, so that ``joint`` excludes it.
         reference: True for rows that bound the others (not a continual learner).
         task_identity: True when it is told the task at test time.
         replays: True when it can look at images of earlier tasks again.
+        chained: True when what it holds to is of the last task alone (an anchor, a teacher), so that the tasks before
+            that one are protected because it was itself held to them.
         anchors_head: True when it holds the rows that the head had, or what they answered, to what they were.
         shares_background: True when it changes these rows itself before a task, so that it does not go with the former.
         replaces_loss: True when it reads partly annotated masks in its own way, so that two such do not go together.
@@ -38,16 +42,23 @@ class StrategySpec:
     plugin: str = ""
     regime: Regime = "sequential"
     penalty: str = ""
+    factors: tuple[str, ...] = ()
     needs_past: bool = False
     reference: bool = False
     task_identity: bool = False
     replays: bool = False
+    chained: bool = False
     anchors_head: bool = False
     shares_background: bool = False
     replaces_loss: bool = False
     family: Family = "regularization"
     network: str = ""
     revision: int = 1
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """The options that its loss terms are linear in."""
+        return (self.penalty,) if self.penalty else self.factors
 
     def load(self) -> Any:
         """Import the plugin class; call only when ``plugin`` is not empty."""

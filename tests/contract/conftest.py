@@ -38,12 +38,12 @@ def first_card(domain_card):
 
 
 @pytest.fixture(scope="session")
-def volume_card(domain_card):
-    """The first two tasks of the domain stream as volumes, for 3-D networks."""
-    text = first_tasks(domain_card, 2)
+def volume_card(class_card):
+    """The class stream as volumes, for 3-D networks."""
+    text = class_card.read_text()
     for plane, volume in (("dims = 2", "dims = 3"), ("patch_size = [16, 16]", "patch_size = [16, 16, 8]")):
         assert plane in text
         text = text.replace(plane, volume)
-    card = domain_card.with_name("volumes.toml")
+    card = class_card.with_name("volumes.toml")
     card.write_text(text)
     return card

@@ -1,6 +1,7 @@
 """What every registered strategy must do, on tiny streams; a new strategy is tested by being registered."""
 
 import json
+from itertools import pairwise
 
 import pandas
 import pytest
@@ -14,7 +15,8 @@ from clbench.strategies import STRATEGIES
 from clbench.strategies.compose import REVISION, options_of
 from toy import toy_config
 
-PENALTIES = [name for name, spec in STRATEGIES.items() if spec.penalty]
+SCALED = [name for name, spec in STRATEGIES.items() if spec.scales]
+PENALTIES = [name for name in SCALED if STRATEGIES[name].penalty]
 LATENT = [name for name, spec in STRATEGIES.items() if spec.family == "latent"]
 HUGE = 1e9
 
@@ -40,6 +42,12 @@ class StopAt(SilentReporter):
 
 def cases(folder):
     return (folder / "cases.csv").read_bytes()
+
+
+def trained_stages(folder):
+    """What ``cost.json`` says of the training of each task."""
+    stages = json.loads((folder / "cost.json").read_text())["stages"]
+    return [stage for stage in stages if stage["stage"] == "train"]
 
 
 def on_its_network(name):
@@ -71,15 +79,16 @@ def run_once(domain_card, class_card, first_card, volume_card, tmp_path_factory)
     return run
 
 
-@pytest.mark.parametrize("kind", ["domain", "class"])
+@pytest.mark.parametrize("kind", ["domain", "class", "volume"])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_trains_and_scores_every_task(run_once, name, kind):
     (run,) = load_runs(run_once(name, kind=kind))
     assert run.complete
     scores = run.scores().scores
-    expected = {"joint": [-1], "single": []}.get(STRATEGIES[name].regime, [1, 2, 3])
+    tasks = scores.shape[1]
+    expected = {"joint": [tasks], "single": []}.get(STRATEGIES[name].regime, range(1, tasks + 1))
     for row in expected:
-        assert (scores[row, : row % 4 if kind == "class" and row > 0 else 3] >= 0).all()
+        assert (scores[row, : tasks if kind == "domain" else row] >= 0).all()
 
 
 def logged(folder):
@@ -88,14 +97,10 @@ def logged(folder):
 
 
 @pytest.mark.parametrize("name", LATENT)
-def test_latent_strategies_train_on_volumes_and_score_them(run_once, name):
+def test_latent_strategies_have_their_terms_on_volumes(run_once, name):
     """What feature maps are pooled, drawn and aligned along is not the same in 3-D."""
-    folder = run_once(name, kind="volume")
-    (run,) = load_runs(folder)
-    assert run.complete
-    assert (run.scores().scores[1:] >= 0).all()
-    terms = logged(folder).filter(regex=f"^{name}(\\.|$)")
-    assert len(terms) == 2 * 4
+    terms = logged(run_once(name, kind="volume")).filter(regex=f"^{name}(\\.|$)")
+    assert len(terms) == 3 * 4
     assert (terms != 0).all(axis=None)
 
 
@@ -144,10 +149,25 @@ def test_loader_processes_do_not_change_a_byte(run_once, name):
     assert cases(run_once(name, workers=2)) == cases(run_once(name))
 
 
-@pytest.mark.parametrize("kind", ["domain", "class"])
-@pytest.mark.parametrize("name", PENALTIES)
-def test_weight_zero_is_naive(run_once, name, kind):
-    run = run_once(name, f"{name}.{STRATEGIES[name].penalty}=0", kind=kind)
+def reads_as_naive(name):
+    """Settings with which a strategy reads partly annotated masks as ``naive`` does; None when it cannot."""
+    if not STRATEGIES[name].replaces_loss:
+        return ()
+    return (f"{name}.background=given",) if "background" in options_of(name, {}) else None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, kind)
+        for name in SCALED
+        for kind in ("domain", "class")
+        if kind == "domain" or reads_as_naive(name) is not None
+    ],
+)
+def test_scaled_by_zero_it_is_naive(run_once, name, kind):
+    zeros = [f"{name}.{option}=0" for option in STRATEGIES[name].scales]
+    run = run_once(name, *zeros, *(reads_as_naive(name) if kind == "class" else ()), kind=kind)
     plain = run_once("naive", kind=kind, **on_its_network(name))
     assert cases(run) == cases(plain)
     ours, naive = final_weights(run), final_weights(plain)
@@ -282,16 +302,27 @@ def test_no_option_has_the_name_under_which_identities_keep_the_revision(name):
 
 @pytest.mark.parametrize("name", list(STRATEGIES))
 def test_the_registry_knows_who_replays_images(run_once, name):
-    cost = json.loads((run_once(name) / "cost.json").read_text())
-    fractions = [stage["replayed_fraction"] for stage in cost["stages"] if stage["stage"] == "train"]
-    assert (max(fractions) > 0) == STRATEGIES[name].replays
+    stages = trained_stages(run_once(name))
+    assert all((stage["replayed_fraction"] > 0) == (stage["replayed_bytes"] > 0) for stage in stages)
+    assert (stages[-1]["replayed_bytes"] > 0) == STRATEGIES[name].replays
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("size", ["parameters", "parameter_bytes"])
+def test_the_network_grows_with_the_tasks_where_that_is_the_strategy(run_once, name, size):
+    """In a domain-incremental stream, where no head grows."""
+    sizes = [stage[size] for stage in trained_stages(run_once(name))]
+    if STRATEGIES[name].family == "architecture":
+        assert all(before < after for before, after in pairwise(sizes))
+    else:
+        assert len(set(sizes)) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].plugin])
 def test_stored_bytes_in_the_cost_file_are_what_the_checkpoint_holds(run_once, name):
     folder = run_once(name)
-    cost = json.loads((folder / "cost.json").read_text())
     (path,) = (folder / "checkpoints").glob("*/tensors.safetensors")
     kept = [value for key, value in load_file(path).items() if key.startswith(f"plugin/{name}/")]
-    trained = [stage for stage in cost["stages"] if stage["stage"] == "train"]
-    assert trained[-1]["stored_bytes"][name] == sum(value.numel() * value.element_size() for value in kept)
+    assert trained_stages(folder)[-1]["stored_bytes"][name] == sum(
+        value.numel() * value.element_size() for value in kept
+    )
