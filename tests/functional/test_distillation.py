@@ -1,7 +1,9 @@
 """Distillation against hand-computed small cases."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -140,6 +142,42 @@ def test_equal_features_cost_nothing_and_have_a_finite_gradient():
     loss.backward()
     assert loss.item() == 0
     assert torch.isfinite(features.grad).all()
+
+
+def test_the_distance_of_small_maps_is_that_worked_out_by_hand():
+    ours, theirs = torch.tensor([[0.0, 3.0], [0.0, 0.0]]).reshape(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    # Profiles 4.5 0 and 0 4.5 against 1 1 and 1 1; of length 1 they are r 0 0 r, r the root of 1/2, and 1/2 four times.
+    expected = math.sqrt(2 * (math.sqrt(0.5) - 0.5) ** 2 + 2 * 0.5**2)
+    assert pooled_outputs_distillation([ours], [theirs], 1).item() == pytest.approx(expected)
+    level = pooled_outputs_distillation([ours, theirs], [theirs, theirs], 1)
+    assert level.item() == pytest.approx(expected / 2)
+    patch = pooled_outputs_distillation([torch.cat([ours, theirs])], [torch.cat([theirs, theirs])], 1)
+    assert patch.item() == pytest.approx(expected / 2)
+
+
+def profiles_block_by_block(features, scales):
+    """All local profiles of one sample (C, *S) behind each other, scaled to length 1."""
+    parts = []
+    for number in (2**scale for scale in range(scales)):
+        counts = [min(number, size) for size in features.shape[1:]]
+        widths = [size // count for size, count in zip(features.shape[1:], counts, strict=True)]
+        for place in itertools.product(*map(range, counts)):
+            corner = [slice(at * width, (at + 1) * width) for at, width in zip(place, widths, strict=True)]
+            block = features[:, *corner] ** 2
+            axes = range(1, block.ndim)
+            parts += [block.mean(tuple(other for other in axes if other != axis)).ravel() for axis in axes]
+    values = np.concatenate(parts)
+    return values / np.sqrt((values**2).sum())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (2, 2, 4, 3, 2)], ids=str)
+def test_the_distance_is_that_of_profiles_taken_block_by_block(shape):
+    ours, theirs = normal(*shape), normal(*shape, seed=1)
+    pairs = zip(ours.numpy(), theirs.numpy(), strict=True)
+    distances = [
+        np.linalg.norm(profiles_block_by_block(one, 3) - profiles_block_by_block(other, 3)) for one, other in pairs
+    ]
+    assert pooled_outputs_distillation([ours], [theirs], 3).item() == pytest.approx(np.mean(distances))
 
 
 def test_the_distance_does_not_depend_on_the_size_of_the_features():

@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from clbench.functional.greedy import greedy_selection
 from clbench.networks.unet import weights
 from clbench.strategies import gss
 from clbench.strategies.gss import GSS
+from clbench.strategies.rehearsal import gradient_of
 from rehearsing import make_strategy, train
+from strategies.plain import dice_plus_ce
 
 
 @pytest.fixture
@@ -37,13 +40,36 @@ def test_every_case_passes_the_memory_once_and_members_compete(selections, domai
     assert (plugin.memory.keys <= 2).all()
 
 
-def test_gradients_are_those_of_the_case_alone(selections, domain_benchmark):
-    train(domain_benchmark, {"gss": GSS()})
-    _, _, vectors, _, _ = selections[0]
-    rows = torch.stack([vectors[number] for number in sorted(vectors)])
-    assert torch.isfinite(rows).all()
-    assert (rows.norm(dim=1) > 0).all()
-    assert (rows[0] - rows[1]).abs().max() > 0
+def cut_out_of(case, image, mask, label):
+    """Whether a patch is a window of a slice of the case, as it is, with a mask of that label alone."""
+    images, masks = (sliding_window_view(array, image.shape[1:], (0, 1)) for array in (case.image[0], case.mask))
+    same = (images == image[0].numpy()).all((-1, -2)) & (masks * (masks == label) == mask.numpy()).all((-1, -2))
+    return same.any()
+
+
+def test_gradients_are_those_of_the_loss_on_plain_patches_of_the_case_alone(selections, class_benchmark, monkeypatch):
+    seen = []
+
+    def record(strategy, plugin, x, y, bits):
+        seen.append((x, y, gradient_of(strategy, plugin, x, y, bits)))
+        return seen[-1][-1]
+
+    monkeypatch.setattr(gss, "gradient_of", record)
+    strategy = make_strategy(class_benchmark, {"gss": GSS()})
+    for experience in class_benchmark.train_stream[:2]:
+        strategy.train_task(experience)
+    (*_, ((member,), _)), (members, stream, *_) = selections
+    entries = [(1, member), *((2, number - len(members)) for number in stream)]
+    assert len(entries) == 4
+    network = strategy.model.eval()
+    for (task, position), (x, y, found) in zip(entries, seen[-4:], strict=True):
+        case = experience.pools[task - 1][position].prepared
+        assert len(x) == 2
+        assert all(cut_out_of(case, image, mask, task) for image, mask in zip(x, y, strict=True))
+        chance = network(x).softmax(1)[:, task]  # task k annotates label k, and its masks say nothing of others
+        loss = dice_plus_ce(torch.stack([1 - chance, chance], 1), (y == task).long())
+        expected = torch.autograd.grad(loss, list(network.parameters()))
+        torch.testing.assert_close(found, torch.cat([value.flatten() for value in expected]), rtol=1e-4, atol=1e-6)
 
 
 def test_the_memory_joins_the_batch_from_the_second_task_on(domain_benchmark):
