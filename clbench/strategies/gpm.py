@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from clbench.errors import InputError
 from clbench.functional.subspace import extend_basis, input_windows, output_voxels, project_out
-from clbench.seeding import torch_generator
+from clbench.seeding import derive, forked_rng, torch_generator
 from clbench.strategies.plugin import StrategyPlugin, task_index
 
 Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
@@ -110,12 +110,14 @@ class GPM(StrategyPlugin):
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Extend the bases by the inputs that the task just learned gave."""
         layers = dict(convolutions(strategy.model))
-        generator = torch_generator(self.seed, "gpm", task_index(strategy))
+        task = task_index(strategy)
+        generator = torch_generator(self.seed, "gpm", task)
         patches = strategy.experience.patches
         count = min(self.patches, len(patches))
         each = -(-self.windows // count)
         found: dict[str, list[Tensor]] = {name: [] for name in layers}
-        with _listening(layers, each, generator, found), torch.no_grad():
+        forked = forked_rng(derive(self.seed, "gpm-patches", task))  # as in ewc
+        with forked, _listening(layers, each, generator, found), torch.no_grad():
             for number in range(count):
                 strategy.model(patches[_spread(number, count, len(patches))][0][None].to(strategy.device))
         for name, windows in found.items():

@@ -59,8 +59,9 @@ def network(network_named):
 @pytest.fixture
 def step_of(network):
     """``(plugin, task, step) -> strategy, features`` of one forward pass, with the plugin's terms as the loss."""
+    unet = network
 
-    def run(plugin, task=1, step=0, precision=torch.float32, steps=10, images=None):
+    def run(plugin, task=1, step=0, precision=torch.float32, steps=10, images=None, network=unet):
         strategy = SimpleNamespace(
             model=network,
             experience=SimpleNamespace(current_experience=task - 1),

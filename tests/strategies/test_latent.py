@@ -13,6 +13,7 @@ from clbench.networks import NETWORKS, build_network
 from clbench.networks.taps import tap
 from clbench.seeding import torch_generator
 from clbench.strategies.dispersive import Dispersive
+from clbench.strategies.med_disseg import MedDisSeg
 from clbench.strategies.segreg import SegReg
 from clbench.strategies.selfreg import SelfReg
 from clbench.strategies.vicreg import VICReg
@@ -33,6 +34,21 @@ def test_dispersive_adds_the_mean_over_its_levels(step_of, variant):
     strategy, features = step_of(plugin)
     values = [dispersive(value, tau=0.7, variant=variant) for value in features.values()]
     assert strategy.loss.item() == pytest.approx(0.5 * sum(values).item() / 2, rel=1e-5)
+
+
+def test_med_disseg_charges_how_close_its_early_encoder_features_are(step_of, network_named):
+    network, images = network_named("med-disseg"), torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(3))
+    with tap(network, ["encoder_2"]) as taps, torch.no_grad():
+        network(images)
+        points = taps.features["encoder_2"].double().movedim(1, -1).flatten(0, -2)
+    count, channels = points.shape  # all voxels, since there are fewer than it draws
+    assert (count, channels) == (2 * 8 * 8, 8)
+    squares = (points[:, None] - points).square().sum(-1)
+    expected = 0.2 * torch.exp(-squares / (channels * 0.5)).mean().log().item()
+    strategy, _ = step_of(MedDisSeg(), network=network, images=images)
+    assert strategy.loss.item() == pytest.approx(expected, rel=1e-4)
+    assert expected < -0.01
+    assert strategy.loss_terms["med-disseg"].item() == strategy.loss.item()
 
 
 def test_selfreg_adds_the_consistency_of_all_levels_and_the_distillation_within_them(step_of):
