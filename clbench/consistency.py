@@ -94,23 +94,7 @@ class _Asked:
         )
         return cls(run.stream.kind, run.regime, frozenset(required_metrics(run.numbers)), tuple(tasks))
 
-    def differences(self, scored: Sequence[Scored]) -> list[Difference]:
-        """What is missing among the rows of a table, and what is there besides."""
-        last = len(self.tasks)
-        needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}
-        metrics = {row.metric for row in scored} | self.metrics
-        stages = sorted({*needed[self.regime], *(row.after_task for row in scored)})
-        expected = {(*key, metric) for after_task in stages for key in self._of(after_task) for metric in metrics}
-        there = set(map(_score, scored))
-        odd = {"missing": expected - there, "not asked for": there - expected}
-        return [
-            Difference("cases.csv", f"{len(found)} scores after task {after_task} are {what}, such as {_first(found)}")
-            for after_task in stages
-            for what, every in odd.items()
-            if (found := [key for key in every if key[0] == after_task])
-        ]
-
-    def _of(self, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
+    def scores_of(self, after_task: int) -> Iterator[tuple[int, int, str, str, str]]:
         """(after_task, on_task, split, case, label) of every score of one evaluation."""
         for on_task, (labels, cases) in enumerate(self.tasks, start=1):
             taught = on_task == after_task if self.regime == "single" else on_task <= after_task
@@ -120,7 +104,20 @@ class _Asked:
 
 
 def _missing_or_odd(scored: Sequence[Scored], asked: _Asked) -> list[Difference]:
-    return asked.differences(scored)
+    """What is missing among the rows of a table, and what is there besides."""
+    last = len(asked.tasks)
+    needed = {"sequential": range(last + 1), "single": range(1, last + 1), "joint": range(last, last + 1)}
+    metrics = {row.metric for row in scored} | asked.metrics
+    stages = sorted({*needed[asked.regime], *(row.after_task for row in scored)})
+    expected = {(*key, metric) for after_task in stages for key in asked.scores_of(after_task) for metric in metrics}
+    there = set(map(_score, scored))
+    odd = {"missing": expected - there, "not asked for": there - expected}
+    return [
+        Difference("cases.csv", f"{len(found)} scores after task {after_task} are {what}, such as {_first(found)}")
+        for after_task in stages
+        for what, every in odd.items()
+        if (found := [key for key in every if key[0] == after_task])
+    ]
 
 
 def _first(scores: Sequence[_Score]) -> str:

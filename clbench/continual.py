@@ -277,7 +277,7 @@ def _cases_of(table: CaseTable, tasks: Sequence[Sequence[str]], kind: Kind, spli
 def _relevant_cases(
     scored: Sequence[Scored], tasks: tuple[tuple[str, ...], ...], kind: Kind, split: str, metric: str
 ) -> _Cases:
-    """As ``_cases_of``."""
+    """The cases that R of a split and metric is made of, in a table that scores this."""
 
     def relevant(row: Scored) -> bool:
         if row.split != split or row.metric != metric:

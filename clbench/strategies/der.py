@@ -40,7 +40,9 @@ class DER(PartlyAnnotated):
         stored for x.
 
     Source: Buzzega et al. 2020, arXiv 2004.07211, equation 5 and algorithm 1.
-    Differs from the source in: patches keep their first augmentation; mean over voxels and channels.
+    Differs from the source in: patches keep their first augmentation; mean over voxels and channels. With
+        ``background=marginal`` the segmentation loss of class-incremental tasks differs from that of ``naive`` also at
+        ``alpha`` 0.
     Defaults: not swept. All are ours: ``alpha`` is of a mean over voxels and channels, and not comparable with those of
         the source.
     Memory: 2 bytes per voxel and class of each held patch; ``cost.json`` has ``replayed_fraction`` and

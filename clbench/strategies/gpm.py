@@ -116,7 +116,7 @@ class GPM(StrategyPlugin):
         count = min(self.patches, len(patches))
         each = -(-self.windows // count)
         found: dict[str, list[Tensor]] = {name: [] for name in layers}
-        forked = forked_rng(derive(self.seed, "gpm-patches", task))  # as in ewc
+        forked = forked_rng(derive(self.seed, "gpm-patches", task))  # data sets may draw, see ewc
         with forked, _listening(layers, each, generator, found), torch.no_grad():
             for number in range(count):
                 strategy.model(patches[_spread(number, count, len(patches))][0][None].to(strategy.device))

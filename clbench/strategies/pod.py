@@ -31,9 +31,9 @@ class POD(Taught):
         profiles of h² behind each other, scaled to length 1.
 
     Source: Douillard et al. 2021, arXiv 2011.11390, equations 3 to 5, and the authors' code (squares, length 1).
-    Note: beside a strategy that joins patches to the batch, the feature maps of those patches are compared, too.
     Differs from the source in: the levels of a U-Net after their activation; in three dimensions a profile is the mean
         over the two other axes. The logits are not compared.
+    Note: beside a strategy that joins patches to the batch, the feature maps of those patches are compared, too.
     Defaults: the distance counts as much as the segmentation loss. Not chosen by the sweep below: in a
         class-incremental stream no weight keeps masks from calling old classes background.
     Memory: the weights of the previous network, 4 bytes each.

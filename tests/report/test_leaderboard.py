@@ -17,9 +17,8 @@ from clbench.report.leaderboard.files import FORMATS
 from clbench.report.load import LeftOut, find_runs, load_runs
 from clbench.report.marks import TOLD_TASK
 from many_runs import write_many
-from synthetic_runs import case_rows, completed, config, drift_of, finished, open_folder, stream_record
+from synthetic_runs import BETTER, case_rows, completed, config, drift_of, finished, open_folder, stream_record
 
-BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
 JOINT = ((0.1, 0.2), (float("nan"),) * 2, (0.9, 0.95))
 NASTY = '=1+1 <script>alert("x")</script> | `a` [b](c) & \n# d'
 

@@ -9,9 +9,8 @@ from clbench.report.groups import groups
 from clbench.report.load import load_runs
 from clbench.report.stats.patients import patient_scores
 from clbench.report.stats.suites import compare_with, table_statistics
-from synthetic_runs import SCORES, config, finished
+from synthetic_runs import BETTER, SCORES, config, finished
 
-BETTER = ((0.1, 0.2), (0.8, 0.3), (0.75, 0.9))
 JOINT = ((0.1, 0.2), (float("nan"),) * 2, (0.9, 0.95))
 
 
