@@ -12,7 +12,10 @@ from clbench.report.stats.panel import Ints, Panel
 
 RESAMPLES = 10_000
 _MOST_NUMBERS = 4_000_000
-"""Resampled matrix entries held at a time, in float64: 32 MB."""
+"""Resampled matrix entries drawn at a time, in float64: 32 MB. The draws hang on it, and with them every interval."""
+_AT_ONCE = 100_000
+"""Numbers that one matrix product gives: few enough to stay in a processor's cache, and not to start threads of the
+linear algebra, which wait for each other longer than they work."""
 
 
 def draw(strata: Ints, resamples: int, rng: np.random.Generator) -> Floats:
@@ -62,7 +65,8 @@ def patient_draws(
         name -> (resamples, M).
     """
     rng = np.random.default_rng(seed)
-    parts = [statistics(panel.matrices(draw(panel.stratum, size, rng))) for size in _part_sizes(panel, resamples)]
+    drawn = (draw(panel.stratum, size, rng) for size in _part_sizes(panel, resamples))
+    parts = [statistics(panel.matrices(few)) for weights in drawn for few in _few(panel, weights)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -114,6 +118,14 @@ def over_seeds(values: Floats, counts: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         mean: Floats = (values * counts).sum(axis=1) / counts.sum(axis=1)
     return mean
+
+
+def _few(panel: Panel, weights: Floats) -> Iterator[Floats]:
+    """The resamples, as many as are worked on at once."""
+    _, rows, runs = panel.scores.shape
+    most = max(1, _AT_ONCE // (rows * runs))
+    for start in range(0, len(weights), most):
+        yield weights[start : start + most]
 
 
 def _part_sizes(panel: Panel, resamples: int) -> Iterator[int]:
