@@ -88,12 +88,11 @@ def score_matrix(
     """
     table = CaseTable.of(rows)
     cases = _cases_of(table, tasks, kind, split, metric)
-    cells: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for (after_task, on_task, _), score in zip(cases.names, cases.scores(table), strict=True):
-        cells[after_task, on_task].append(score)
+    of_cases = cases.scores(table)
     scores = np.full((len(tasks) + 1, len(tasks)), np.nan)
     counts = np.zeros(scores.shape, dtype=np.int64)
-    for (after_task, on_task), values in cells.items():
+    for (after_task, on_task), places in cases.cells.items():
+        values = [of_cases[place] for place in places]
         scores[after_task, on_task - 1] = _mean(values)
         counts[after_task, on_task - 1] = sum(map(math.isfinite, values))
     return ScoreMatrix(scores, counts)
@@ -257,15 +256,22 @@ class _Cases:
         names: (after_task, on_task, case) of each.
         rows: the rows of all of them, one case after the other.
         ends: where in ``rows`` each ends.
+        labels: how many rows each case has; 0 where they differ.
+        cells: (after_task, on_task) -> which of the cases are theirs.
     """
 
     names: tuple[tuple[int, int, str], ...]
     rows: NDArray[np.int64]
     ends: tuple[int, ...]
+    labels: int
+    cells: Mapping[tuple[int, int], Sequence[int]]
 
     def scores(self, table: CaseTable) -> list[float]:
         """Mean over the labels of each case, for a table of that layout."""
-        values = table.values[self.rows].tolist()
+        chosen = table.values[self.rows]
+        if self.labels and not np.isnan(chosen).any():
+            return [math.fsum(of_case) / self.labels for of_case in chosen.reshape(-1, self.labels).tolist()]
+        values = chosen.tolist()
         return [_mean(values[begin:end]) for begin, end in zip((0, *self.ends), self.ends, strict=False)]
 
 
@@ -303,7 +309,12 @@ def _cases(scored: Sequence[Scored], relevant: Callable[[Scored], bool] | None =
         labels[row.label] = place
     rows = [list(labels.values()) for labels in places.values()]
     flat = np.array([place for labels in rows for place in labels], dtype=np.int64)
-    return _Cases(tuple(places), flat, tuple(np.cumsum([len(labels) for labels in rows], dtype=np.int64).tolist()))
+    counts = [len(labels) for labels in rows]
+    ends = tuple(np.cumsum(counts, dtype=np.int64).tolist())
+    cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for number, (after_task, on_task, _) in enumerate(places):
+        cells[after_task, on_task].append(number)
+    return _Cases(tuple(places), flat, ends, counts[0] if len(set(counts)) == 1 else 0, cells)
 
 
 def _defined(kind: Kind, regime: Regime) -> frozenset[str]:

@@ -51,12 +51,23 @@ def test_a_written_score_reads_back_to_the_same_text(value):
     assert score_text(value) != "-0.000000"
 
 
+EDGE = 5e-7  # a little less than half of the last decimal, as a float
+
+
+@pytest.mark.parametrize("value", [-0.0, -1e-300, -EDGE, EDGE, np.nextafter(EDGE, 1), np.nextafter(-EDGE, -1), -0.1])
+def test_six_decimals_are_those_of_the_value_and_minus_zero_is_zero(value):
+    expected = f"{value:.6f}"
+    assert score_text(value) == ("0.000000" if expected == "-0.000000" else expected)
+
+
 def names(word):
     """Case rows of one organ in one case of that name."""
     return [CaseRow(after, 1, "test", word, word, "organ", "dice", 0.5) for after in range(3)]
 
 
-@pytest.mark.parametrize("rows", [case_rows(), names('a "b"'), names("a, b"), names("ä"), [], case_rows()[:1]], ids=len)
+@pytest.mark.parametrize(
+    "rows", [case_rows(), names('a "b"'), names("a, b"), names("ä"), names("50%.6f"), [], case_rows()[:1]], ids=len
+)
 def test_a_table_that_clbench_wrote_is_known_as_such(tmp_path, rows):
     path = tmp_path / "cases.csv"
     path.write_text(case_text(rows), encoding="utf-8", newline="")

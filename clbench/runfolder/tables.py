@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -23,9 +22,9 @@ from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 
 CASE_COLUMNS = CaseRow._fields
-_LINE = "%s,%s\n"
 _known: WeakValueDictionary[tuple[str, ...], Layout] = WeakValueDictionary()  # each as long as a table has it
 DRIFT_COLUMNS = tuple(field.name for field in fields(DriftRow))
+LARGEST_ZERO = 5e-7  # whose six decimals are 0: as a float it is a little less than that
 LARGEST = 1e12  # of a score that is read; distances in mm stay far below
 _TRAIN_FIRST, _TRAIN_LAST = ("task", "step"), ("learning_rate", "seconds")
 
@@ -61,13 +60,13 @@ def case_text(rows: Iterable[CaseRow]) -> str:
     if not table.layout.ordered:
         key = next(key for key, following in pairwise(table.layout.scored) if key == following)
         raise ValueError(f"two rows for the same score: {', '.join(map(str, key))}")
-    begun, values = table.layout.once(_begun_lines), _score_texts(table.values.tolist())
-    return f"{','.join(CASE_COLUMNS)}\n{''.join(map(_LINE.__mod__, zip(begun, values, strict=True)))}"
+    return table.layout.once(_template) % tuple(_written(table.values).tolist())
 
 
-def _begun_lines(scored: Sequence[Scored]) -> list[str]:
-    """The lines of a table without their values."""
-    return [line[:-1] for line in _lines(scored)]
+def _template(scored: Sequence[Scored]) -> str:
+    """The text of a table with places for its values: formatting all of them at once is much the fastest."""
+    begun = [line[:-1].replace("%", "%%") for line in _lines(scored)]
+    return "".join([f"{','.join(CASE_COLUMNS)}\n", *(f"{line},%.6f\n" for line in begun)])
 
 
 def score_text(value: float) -> str:
@@ -76,14 +75,18 @@ def score_text(value: float) -> str:
     Raises:
         ValueError: it is infinite.
     """
-    return _score_texts([value])[0]
+    return f"{_written(np.array([value])).item():.6f}"
 
 
-def _score_texts(values: Sequence[float]) -> list[str]:
-    """As ``score_text``, of a whole column."""
-    if any(map(math.isinf, values)):
+def _written(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values with the same six decimals, none of which is minus zero.
+
+    Raises:
+        ValueError: one is infinite.
+    """
+    if np.isinf(values).any():
         raise ValueError("a score must not be infinite")
-    return ["0.000000" if text == "-0.000000" else text for text in map("%.6f".__mod__, values)]
+    return np.where(np.abs(values) <= LARGEST_ZERO, 0.0, values)
 
 
 def read_cases(path: Path) -> CaseTable:
