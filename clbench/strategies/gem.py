@@ -36,7 +36,9 @@ class GEM(Rehearsal):
     Differs from the source in: a few fresh patches of remembered cases at every step instead of the whole memory, which
         bounds the time; the ridge is relative, so that it does not depend on the scale of the loss. On optimizers see
         ``agem``.
-    Defaults: not swept. ``margin`` is that of the authors' code (there ``memory_strength``); the others are ours.
+    Defaults: ``margin`` is that of the authors' code (there ``memory_strength``). In the sweep below 0, which keeps the
+        loss of earlier tasks from rising to first order only, forgets most of what ``naive`` does, and 0.5 nothing. The
+        others are ours.
     Memory: 32 bytes per reference; ``cost.json`` has ``replayed_fraction`` and ``replayed_bytes``. During a step one
         gradient (4 bytes per weight) for each earlier task.
     Time: share · 100 % of a step and the overhead of a small batch for each earlier task: less than 3 steps with 5
