@@ -2,11 +2,11 @@
 
 Usage: python scripts/tune.py benchmarks/tuning/FILE.toml [--out RUNS] [--data DIR] [--only NAME] [--threads N] [--list]
 
-A file has ``stream``, ``preset``, ``seed``, ``settings`` and, if it matters, ``precision`` for every run, and under
-``[strategies.NAME]`` values for each option, all combinations of which are run; ``naive`` and ``joint`` come first, to
-compare with. Every setting is an ordinary run folder under RUNS, so that a sweep that was stopped goes on where it was.
-Nothing is read but the validation cases. The table goes to results/tuning/FILE.md, with the settings that are done so
-far.
+A file has ``stream``, ``preset``, ``seed``, ``settings`` and optionally ``precision`` (else ``auto``) for every run,
+and under ``[strategies.NAME]`` values for each option, all combinations of which are run; ``naive`` and ``joint`` come
+first, to compare with. Every setting is an ordinary run folder under RUNS, so that a sweep that was stopped goes on
+where it was. Nothing is read but the validation cases. The table goes to results/tuning/FILE.md, with the settings that
+are done so far.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def table(sweep: dict[str, Any], rows: list[list[str]], total: int) -> str:
         f"# {sweep['about']}",
         "",
         f"Stream `{sweep['stream']}`, preset `{sweep['preset']}`, seed {sweep['seed']}"
-        f"{''.join(f', {value}' for key, value in sweep.items() if key == 'precision')}"
+        f"{', ' if 'precision' in sweep else ''}{sweep.get('precision', '')}"
         f"{''.join(f', `{setting}`' for setting in sweep['settings'])}; Dice of the validation cases. "
         f"{len(rows)} of {counted(total, 'setting')} done.",
         "",

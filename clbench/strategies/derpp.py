@@ -32,7 +32,7 @@ class DERPP(DER):
 
     Source: Buzzega et al. 2020, arXiv 2004.07211, equation 6 and algorithm 2.
     Differs from the source in: as ``der``.
-    Defaults: not swept; those of ``der``, where a sweep of ``alpha`` stands, and ``beta`` is ours.
+    Defaults: not swept; those of ``der``, whose section has a sweep of ``alpha``, and ``beta`` is ours.
     Memory: that of ``der``.
     Time: share · 200 % of a step, so twice that of ``naive`` by default.
     """

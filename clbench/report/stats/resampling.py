@@ -12,10 +12,11 @@ from clbench.report.stats.panel import Ints, Panel
 
 RESAMPLES = 10_000
 _MOST_NUMBERS = 4_000_000
-"""Resampled matrix entries drawn at a time, in float64: 32 MB. The draws hang on it, and with them every interval."""
-_AT_ONCE = 100_000
-"""Numbers that one matrix product gives: few enough to stay in a processor's cache, and not to start threads of the
-linear algebra, which wait for each other longer than they work."""
+"""Matrix entries of the resamples drawn at a time. The draws depend on it, and with them every interval."""
+_UNTHREADED = 2**18
+"""Multiplications of a matrix product up to which OpenBLAS starts no threads, which on products little larger wait for
+each other longer than they work."""
+_FEWEST = 16
 
 
 def draw(strata: Ints, resamples: int, rng: np.random.Generator) -> Floats:
@@ -121,11 +122,13 @@ def over_seeds(values: Floats, counts: Floats) -> Floats:
 
 
 def _few(panel: Panel, weights: Floats) -> Iterator[Floats]:
-    """The resamples, as many as are worked on at once."""
+    """The resamples in lots whose products start no threads; all at once where a lot would be hardly any."""
     _, rows, runs = panel.scores.shape
-    most = max(1, _AT_ONCE // (rows * runs))
-    for start in range(0, len(weights), most):
-        yield weights[start : start + most]
+    cases = int(np.bincount(panel.task).max()) if len(panel.task) else 0  # of the largest task
+    most = _UNTHREADED // max(1, rows * runs * cases)
+    size = max(1, len(weights)) if most < _FEWEST else most
+    for start in range(0, len(weights), size):
+        yield weights[start : start + size]
 
 
 def _part_sizes(panel: Panel, resamples: int) -> Iterator[int]:
