@@ -16,7 +16,8 @@ _MOST_NUMBERS = 4_000_000
 _UNTHREADED = 2**18
 """Multiplications of a matrix product up to which OpenBLAS starts no threads, which on products little larger wait for
 each other longer than they work."""
-_FEWEST = 16
+_SMALLEST_LOT = 16
+"""Resamples worked on at once, at least; below it, calls cost more than threads that wait."""
 
 
 def draw(strata: Ints, resamples: int, rng: np.random.Generator) -> Floats:
@@ -67,7 +68,7 @@ def patient_draws(
     """
     rng = np.random.default_rng(seed)
     drawn = (draw(panel.stratum, size, rng) for size in _part_sizes(panel, resamples))
-    parts = [statistics(panel.matrices(few)) for weights in drawn for few in _few(panel, weights)]
+    parts = [statistics(panel.matrices(lot)) for weights in drawn for lot in _lots(panel, weights)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -121,12 +122,12 @@ def over_seeds(values: Floats, counts: Floats) -> Floats:
     return mean
 
 
-def _few(panel: Panel, weights: Floats) -> Iterator[Floats]:
+def _lots(panel: Panel, weights: Floats) -> Iterator[Floats]:
     """The resamples in lots whose products start no threads; all at once where a lot would be hardly any."""
     _, rows, runs = panel.scores.shape
     cases = int(np.bincount(panel.task).max()) if len(panel.task) else 0  # of the largest task
     most = _UNTHREADED // max(1, rows * runs * cases)
-    size = max(1, len(weights)) if most < _FEWEST else most
+    size = max(1, len(weights)) if most < _SMALLEST_LOT else most
     for start in range(0, len(weights), size):
         yield weights[start : start + size]
 

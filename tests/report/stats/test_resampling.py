@@ -88,32 +88,31 @@ def test_equal_seeds_give_equal_draws_and_parts_do_not_matter(monkeypatch):
     assert parted.std() == pytest.approx(whole.std(), rel=0.2)
 
 
-@pytest.mark.parametrize("lot", [16, 17, 299, 10_000])
-def test_lots_are_worked_on_apart_and_come_to_the_same(monkeypatch, lot):
-    panel, sizes = simulated_panel(RNG(0)), []
-    whole = patient_draws(panel, mean_of_all, resamples=300, seed=5)["mean"]
-    of_each = panel.scores.shape[1] * panel.scores.shape[2] * max(np.bincount(panel.task))
-    monkeypatch.setattr("clbench.report.stats.resampling._UNTHREADED", int(of_each) * lot)
-
-    def counted(matrices):
-        sizes.append(len(matrices))
-        return mean_of_all(matrices)
-
-    found = patient_draws(panel, counted, resamples=300, seed=5)["mean"]
-    assert sizes == [min(lot, 300 - start) for start in range(0, 300, lot)]
-    np.testing.assert_allclose(found, whole, rtol=1e-12)
-
-
-def test_where_lots_would_be_hardly_any_all_are_worked_on_at_once(monkeypatch):
-    monkeypatch.setattr("clbench.report.stats.resampling._UNTHREADED", 1)
+def drawn_in_lots(panel, **given):
+    """The resampled means, and how many resamples were worked on at a time."""
     sizes = []
 
     def counted(matrices):
         sizes.append(len(matrices))
         return mean_of_all(matrices)
 
-    patient_draws(simulated_panel(RNG(0)), counted, resamples=300)
-    assert sizes == [300]
+    return patient_draws(panel, counted, **given)["mean"], sizes
+
+
+@pytest.mark.parametrize("lot", [16, 17, 299, 10_000])
+def test_lots_are_worked_on_apart_and_come_to_the_same(monkeypatch, lot):
+    panel = simulated_panel(RNG(0))
+    whole = patient_draws(panel, mean_of_all, resamples=300, seed=5)["mean"]
+    of_each = panel.scores.shape[1] * panel.scores.shape[2] * max(np.bincount(panel.task))
+    monkeypatch.setattr("clbench.report.stats.resampling._UNTHREADED", int(of_each) * lot)
+    found, sizes = drawn_in_lots(panel, resamples=300, seed=5)
+    assert sizes == [min(lot, 300 - start) for start in range(0, 300, lot)]
+    np.testing.assert_allclose(found, whole, rtol=1e-12)
+
+
+def test_where_lots_would_be_hardly_any_all_are_worked_on_at_once(monkeypatch):
+    monkeypatch.setattr("clbench.report.stats.resampling._UNTHREADED", 1)
+    assert drawn_in_lots(simulated_panel(RNG(0)), resamples=300)[1] == [300]
 
 
 def test_runs_share_the_patients_of_a_resample():
