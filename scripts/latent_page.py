@@ -30,7 +30,7 @@ from clbench.runfolder import Run
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "latent.md"
 SUITE = ROOT / "benchmarks" / "latent.toml"
-SPEED = ROOT / "results" / "speed" / "cpu.json"
+SPEED = ROOT / "results" / "speed" / "cpu-bfloat16.json"
 METRICS = ("final", "bwt", "fwt_upper")
 
 

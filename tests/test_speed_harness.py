@@ -4,10 +4,12 @@ import json
 import sys
 
 import pytest
+import torch
 
 from benchmarks.speed import __main__ as harness
 from benchmarks.speed import evidence, page
 from benchmarks.speed.measure import Gated, Timing, interleave
+from clbench.device import resolve_precision
 
 
 class Noting:
@@ -90,6 +92,7 @@ def test_the_page_shows_the_committed_figures():
 # Parts that are measured alone.
 
 
+FIGURES = f"cpu-{resolve_precision('auto', torch.device('cpu'))}.json"
 EVIDENCE = {"leaderboard_seconds": 21.04, "leaderboard_peak_memory_mb": 800.4, "bootstrap_seconds": 3.21}
 
 
@@ -104,7 +107,7 @@ def measure(tmp_path, monkeypatch):
 
     def main():
         assert harness.main() == 0
-        return json.loads((tmp_path / "cpu.json").read_text())
+        return json.loads((tmp_path / FIGURES).read_text())
 
     return main
 
@@ -113,7 +116,7 @@ def earlier(measured, out, **machine):
     """Figures of another day, of other parts."""
     there = {**measured, "machine": {**measured["machine"], "date": "2020-01-01", **machine}, "seconds": 700}
     del there["evidence"]
-    (out / "cpu.json").write_text(json.dumps({**there, "strategies": {"ewc": 1.01}}))
+    (out / FIGURES).write_text(json.dumps({**there, "strategies": {"ewc": 1.01}}))
 
 
 def test_a_part_measured_alone_joins_the_figures_of_the_same_machine(measure, tmp_path):
@@ -140,10 +143,10 @@ def test_a_part_measured_alone_joins_the_figures_of_the_same_machine(measure, tm
 )
 def test_figures_of_another_machine_are_not_mixed(machine, told, measure, tmp_path):
     earlier(measure(), tmp_path, **machine)
-    before = (tmp_path / "cpu.json").read_bytes()
+    before = (tmp_path / FIGURES).read_bytes()
     with pytest.raises(SystemExit, match=told):
         measure()
-    assert (tmp_path / "cpu.json").read_bytes() == before
+    assert (tmp_path / FIGURES).read_bytes() == before
 
 
 def test_all_parts_together_keep_nothing_that_was_there(measure, tmp_path, monkeypatch):

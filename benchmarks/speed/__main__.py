@@ -1,4 +1,4 @@
-"""``python -m benchmarks.speed``: measure everything in one go and write ``results/speed/<device>.json``."""
+"""``python -m benchmarks.speed``: measure everything in one go and write ``results/speed/<device>-<precision>.json``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def main() -> int:
     given = parser.parse_args()
     device = resolve_device(given.device)
     size = given.size or ("full" if device.type == "cuda" else "small")
-    path = given.out / f"{device.type}.json"
+    path = given.out / f"{device.type}-{resolve_precision('auto', device)}.json"
     found: dict[str, Any] = {"machine": machine(device), "size": size, "repeats": given.repeats}
     everything = set(given.parts) == set(PARTS)
     merged(path, {**found, "seconds": 0}, {}, everything=everything)  # refused before minutes are spent

@@ -38,6 +38,7 @@ def table(found: dict[str, Any]) -> str:
     device = as_read(about["device"])
     parts = [
         f"### {device}\n\n{about['processor']}; Python {about['python']}; {packages}; {about['date']}; "
+        f"`auto` is {'bfloat16' if about['bfloat16'] else 'float32'}; "
         f"{counted(found['repeats'], 'repeat')}; {found['seconds']} s in all.{_later(found)}\n"
     ]
     if "training" in found:
