@@ -1,4 +1,4 @@
-"""``python -m benchmarks.speed``: measure everything in one go and write ``results/speed/<device>-<precision>.json``."""
+"""``python -m benchmarks.speed``: measure everything in one go, write ``results/speed/<device>-<precision>.json``."""
 
 from __future__ import annotations
 
