@@ -251,25 +251,19 @@ def _patients(scored: Sequence[Scored]) -> dict[str, str]:
 def _rows(path: Path, stream: StreamRecord) -> CaseTable:
     """The rows of ``cases.csv``, all of them of tasks, labels and metrics that exist."""
     rows = read_cases(path) if path.exists() else CaseTable.of(())
-    places = rows.layout.once(_places)
-    odd = [case for place, case in places.items() if not _exists(stream, *place)]
-    if odd:
-        raise InputError(f"{path} is damaged: a row of case {odd[0]} has a task, label or metric the run lacks")
+    labels, tasks = frozenset(stream.labels), len(stream.tasks)
+    if (odd := rows.layout.once(_of_nothing, labels, tasks)) is not None:
+        raise InputError(f"{path} is damaged: a row of case {odd} has a task, label or metric the run lacks")
     return rows
 
 
-def _places(scored: Sequence[Scored]) -> dict[tuple[int, int, str, str], str]:
-    """What there are scores of, each with the first case."""
-    places: dict[tuple[int, int, str, str], str] = {}
-    for row in scored:
-        places.setdefault((row.after_task, row.on_task, row.label, row.metric), row.case)
-    return places
-
-
-def _exists(stream: StreamRecord, after_task: int, on_task: int, label: str, metric: str) -> bool:
-    """Whether a run has such a task, label and metric."""
-    tasks = len(stream.tasks)
-    return label in stream.labels and metric in METRICS and 0 <= after_task <= tasks and 1 <= on_task <= tasks
+def _of_nothing(scored: Sequence[Scored], labels: frozenset[str], tasks: int) -> str | None:
+    """The first case with a row of a task, label or metric that a run does not have; None when all exist."""
+    exist = (
+        row.label in labels and row.metric in METRICS and 0 <= row.after_task <= tasks and 1 <= row.on_task <= tasks
+        for row in scored
+    )
+    return next((row.case for row, is_there in zip(scored, exist, strict=True) if not is_there), None)
 
 
 def _drift(path: Path, stream: StreamRecord) -> tuple[DriftRow, ...] | None:
