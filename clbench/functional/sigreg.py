@@ -66,7 +66,7 @@ class _EppsPulley(torch.autograd.Function):
         turn = torch.complex(angles.cos(), angles.sin_())  # torch.polar is not vectorized on processors
         error = _power_means(turn, knots - 1) - gaussian  # (K, M)
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(-_power_series((2.0 / samples) * weight * t * error.conj(), turn).imag)
+            ctx.save_for_backward(_power_series((-2.0 / samples) * weight * t * error.conj(), turn).imag)
         return (weight * (error.real.square() + error.imag.square())).sum()
 
     @staticmethod
@@ -78,10 +78,10 @@ class _EppsPulley(torch.autograd.Function):
 
 def _power_means(turn: Tensor, powers: int) -> Tensor:
     """Means over the samples of ``turn^k``, k = 1 .. powers, for (N, M) turns: (powers, M)."""
-    power = turn.clone()
-    means = [power.mean(0)]
+    means, power = [turn.mean(0)], turn
     for _ in range(1, powers):
-        means.append(power.mul_(turn).mean(0))
+        power = power * turn if power is turn else power.mul_(turn)
+        means.append(power.mean(0))
     return torch.stack(means)
 
 
