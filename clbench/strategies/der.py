@@ -76,6 +76,11 @@ class DER(PartlyAnnotated):
         """Lots of patches drawn per step: here one, for the logits."""
         return 1
 
+    @property
+    def charges(self) -> bool:
+        """Whether anything is charged; else no held patch goes through the network, whose codebook it would move."""
+        return self.alpha > 0
+
     def before_training_exp(self, strategy: Any, **_: Any) -> None:
         """Begin with new batches."""
         super().before_training_exp(strategy)
@@ -84,7 +89,7 @@ class DER(PartlyAnnotated):
 
     def before_forward(self, strategy: Any, **_: Any) -> None:
         """Put held patches behind the batch, to go through the network with it."""
-        if not len(self.numbers):
+        if not len(self.numbers) or not self.charges:
             return
         if self._batches is None:
             self._batches = batches(strategy, self._dataset(strategy))

@@ -53,6 +53,11 @@ class DERPP(DER):
         self.beta = beta
 
     @property
+    def charges(self) -> bool:
+        """Whether either term is charged."""
+        return self.alpha > 0 or self.beta > 0
+
+    @property
     def draws(self) -> int:
         """Lots of patches drawn per step: one for the logits, one for the masks."""
         return 2

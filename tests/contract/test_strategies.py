@@ -174,6 +174,16 @@ def test_scaled_by_zero_it_is_naive(run_once, name, kind):
     assert all(ours[key].equal(naive[key]) for key in naive)
 
 
+@pytest.mark.parametrize("name", [name for name in SCALED if STRATEGIES[name].replays])
+def test_scaled_by_zero_it_is_naive_on_a_network_that_follows_its_features(run_once, name):
+    """A codebook moves with every patch that goes through it in training, whatever the patch is charged."""
+    zeros = [f"{name}.{option}=0" for option in STRATEGIES[name].scales]
+    run, plain = run_once(name, *zeros, network="l2gnet"), run_once("naive", network="l2gnet")
+    assert cases(run) == cases(plain)
+    ours, naive = final_weights(run), final_weights(plain)
+    assert all(ours[key].equal(naive[key]) for key in naive)
+
+
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if STRATEGIES[name].plugin])
 def test_the_strategy_is_not_naive(run_once, name):
     ours, naive = final_weights(run_once(name)), final_weights(run_once("naive", **on_its_network(name)))

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from clbench.networks.adapted import AdaptedNetwork
 from clbench.networks.head import grow_head
 from clbench.networks.identity import select_task
-from clbench.networks.progressive import ProgressiveNetwork
+from clbench.networks.progressive import ProgressiveNetwork, _levels
 from clbench.networks.taps import tap
 from clbench.networks.unet import build_unet
 
@@ -188,3 +188,41 @@ def test_filters_are_mixed_by_rows_of_the_controller():
 
 def test_a_network_without_tasks_is_told_nothing():
     assert not select_task(unet(), 1)
+
+
+def bare(network):
+    """The columns as plain networks: copies that know of no other column."""
+    copies = [unet(2, seed=number) for number in range(network.tasks)]
+    for own, column in zip(copies, network.columns, strict=True):
+        own.load_state_dict(column.state_dict())
+    return copies
+
+
+def test_the_third_column_is_a_plain_network_whose_levels_are_given_what_enters_the_others():
+    """Written out with plain networks: what enters a level of column 1 and 2, without what was added to it there."""
+    network, add = progressive()
+    for classes in (2, 2):
+        add(classes)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for lateral in network.laterals.parameters():
+            lateral += 0.3 * torch.randn(lateral.shape, generator=generator)
+    network.eval()
+    entered = []
+    for number, column in enumerate(bare(network)):
+        entered.append({})
+        for name, block in _levels(column).items():
+
+            def enter(_module, inputs, name=name, number=number):
+                x, *others = inputs
+                entered[number][name] = x
+                if not number:
+                    return None
+                reduce, expand = (getattr(network.laterals[number - 1][name], part) for part in ("reduce", "expand"))
+                earlier = torch.cat([entered[other][name] for other in range(number)], 1)
+                return (x + expand(F.leaky_relu(reduce(earlier), 0.01)), *others)
+
+            block.register_forward_pre_hook(enter)
+        with torch.no_grad():
+            expected = column.eval()(image())
+        torch.testing.assert_close(answer(network, number + 1), expected)

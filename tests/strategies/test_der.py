@@ -8,6 +8,7 @@ from clbench.functional.losses import dice_ce
 from clbench.strategies.compose import parse_strategy
 from clbench.strategies.der import DER
 from clbench.strategies.derpp import DERPP
+from clbench.strategies.fdr import FDR
 from rehearsing import make_strategy, train
 
 PLUGINS = {"der": DER, "derpp": DERPP}
@@ -102,6 +103,42 @@ def test_final_logits_are_those_of_the_finished_network(domain_benchmark):
         with torch.no_grad():
             expected = strategy.model(first.patches[number][0][None])[0]
         torch.testing.assert_close(plugin.stored[position].float(), expected, atol=1e-2, rtol=1e-3)
+
+
+def squared(now, then):
+    return ((now - then) ** 2).mean()
+
+
+def apart(now, then):
+    return ((now.softmax(0) - then.softmax(0)) ** 2).sum(0).sqrt().mean()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "formula", "own"),
+    [
+        (DER, {"alpha": 0.3}, squared, 1),
+        (DERPP, {"alpha": 0.3, "beta": 0.0}, squared, 2),
+        (FDR, {"weight": 0.3}, apart, 1),
+    ],
+)
+def test_the_charge_is_the_factor_times_the_distance_to_what_is_stored(domain_benchmark, kind, options, formula, own):
+    """Patch by patch, from the stored logits, at weights that training has moved since."""
+    seen = []
+
+    class Check(kind):
+        def add_terms(self, strategy, output, y, numbers):
+            there = dict(zip(self.numbers.tolist(), self.stored.float(), strict=True))
+            count = len(numbers) // own
+            drawn = zip(output.detach()[:count], numbers[:count], strict=True)
+            expected = sum(formula(now, there[number]).item() for now, number in drawn) / count
+            before = strategy.loss.item()
+            super().add_terms(strategy, output, y, numbers)
+            seen.append((strategy.loss.item() - before, 0.3 * expected))
+
+    train(domain_benchmark, {"plugin": Check(**options)})
+    assert max(expected for _, expected in seen) > 1e-3
+    for found, expected in seen:
+        assert found == pytest.approx(expected, abs=2e-6)
 
 
 def test_the_masks_of_derpp_are_those_of_its_second_draw(domain_benchmark):
