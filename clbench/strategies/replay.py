@@ -43,8 +43,8 @@ class Replay(Rehearsal):
         memory changes at the end of a task; as ``fraction`` it grows with the stream, and a case once dropped never
         comes back.
     Defaults: not swept. A quarter of the cases and one memory patch beside two new ones are ours. Each task draws its
-        own quarter: where tasks share their patients, as in ``acdc-classes``, the cases kept of all tasks stand for more
-        than a quarter of the images (``replayed_fraction``).
+        own quarter: where tasks share their patients, as in ``acdc-classes``, all that is kept stands for more than a
+        quarter of the images (``replayed_fraction``).
     Memory: 32 bytes per reference; ``cost.json`` says which fraction of the old images (``replayed_fraction``) and how
         many bytes of the cache (``replayed_bytes``) they stand for.
     Time: share · 100 % of a step, so half as much again by default.

@@ -13,6 +13,7 @@ from clbench.strategies.compose import (
     strategy_options,
     with_revisions,
 )
+from rehearsing import make_strategy
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,14 @@ def test_a_strategy_brings_its_network_and_others_take_the_one_wanted():
     assert network_of(["ewc", "l2gnet"]) == network_of(["l2gnet"], "l2gnet") == "l2gnet"
     with pytest.raises(InputError, match="strategy l2gnet brings its own network, not unet; leave out --network"):
         network_of(["l2gnet"], "unet")
+
+
+@pytest.mark.parametrize("text", ["lwf+ewc", "ewc+segreg+lwf", "derpp+ewc", "segreg+replay"])
+def test_every_part_of_a_combination_charges_in_the_second_task(domain_benchmark, text):
+    terms = []
+    strategy = make_strategy(domain_benchmark, build_plugins(strategy_options(parse_strategy(text), {}), seed=0))
+    strategy.on_step = lambda strategy: terms.append(strategy.loss_terms.keys())
+    for experience in domain_benchmark.train_stream[:2]:
+        strategy.train_task(experience)
+    charging = {name for name in parse_strategy(text) if STRATEGIES[name].scales}
+    assert charging <= {name.split(".")[0] for name in terms[-1]}
