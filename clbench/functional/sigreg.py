@@ -66,7 +66,7 @@ class _EppsPulley(torch.autograd.Function):
         turn = torch.complex(angles.cos(), angles.sin_())  # torch.polar is not vectorized on processors
         error = _power_means(turn, knots - 1) - gaussian  # (K, M)
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(_power_series((-2.0 / samples) * weight * t * error.conj(), turn).imag)
+            ctx.save_for_backward(-_power_series((2.0 / samples) * weight * t * error.conj(), turn).imag)
         return (weight * (error.real.square() + error.imag.square())).sum()
 
     @staticmethod

@@ -105,10 +105,14 @@ def _scalar(content: Any) -> str:
 _on_one_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
-@lru_cache(maxsize=1 << 16, typed=True)
 def _json_key(key: Any) -> str:
     """A key as JSON has it: always a string."""
-    return _on_one_line(key) if isinstance(key, str) else _on_one_line({key: 0})[1 : -len(": 0}")]
+    return _text_key(key) if type(key) is str else _on_one_line({key: 0})[1 : -len(": 0}")]
+
+
+@lru_cache(maxsize=1 << 16)
+def _text_key(key: str) -> str:
+    return _on_one_line(key)
 
 
 def _over_lines(opened: str, parts: Sequence[str], closed: str, indent: str) -> str:

@@ -139,6 +139,8 @@ class DER(PartlyAnnotated):
         self._batches = None
         if self.logits == "final":
             self._keep_final(strategy)
+        if not self.charges:
+            return
         entries = torch.tensor(sorted({self._case_of(strategy, number) for number in self.numbers.tolist()}))
         self.replayed_fraction, self.replayed_bytes = replayed_share(entries, strategy.experience.pools)
 

@@ -42,8 +42,8 @@ class GSS(Rehearsal):
     Defaults: not swept. All are ours; ``budget`` and ``share`` are those of ``replay``.
     Note: the memory gets room with every task, which the first cases of a random order fill whatever their gradients
         are, and a member is exchanged only for a case whose gradient points against those of all it is compared with.
-        Where gradients are alike nothing is exchanged, and this is ``replay`` with another draw: so it was in a short
-        run on ``acdc-groups`` (25 steps, two tasks).
+        Where all gradients are alike nothing is exchanged, and the memory is a random draw. How often one is exchanged
+        on real data was not recorded.
     Memory: 32 bytes per reference; ``cost.json`` has ``replayed_fraction`` and ``replayed_bytes``.
     Time: share · 100 % of a step, so half as much again by default; after each task at most (compare + 1) · patches
         forward and backward passes of one patch for each of its cases.

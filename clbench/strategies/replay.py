@@ -42,9 +42,9 @@ class Replay(Rehearsal):
     Differs from the source in: whole cases are remembered instead of single samples, as a hospital would keep them; the
         memory changes at the end of a task; as ``fraction`` it grows with the stream, and a case once dropped never
         comes back.
-    Defaults: not swept. A quarter of the cases and one memory patch beside two new ones are ours. Each task draws its
-        own quarter: where tasks share their patients, as in ``acdc-classes``, all that is kept stands for more than a
-        quarter of the images (``replayed_fraction``).
+    Defaults: not swept. A quarter of the cases and one memory patch beside two new ones are ours. By default each task
+        draws its own quarter: where tasks share their patients, as in ``acdc-classes``, all that is kept stands for
+        more than a quarter of the images (``replayed_fraction``).
     Memory: 32 bytes per reference; ``cost.json`` says which fraction of the old images (``replayed_fraction``) and how
         many bytes of the cache (``replayed_bytes``) they stand for.
     Time: share · 100 % of a step, so half as much again by default.
