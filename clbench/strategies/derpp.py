@@ -32,8 +32,8 @@ class DERPP(DER):
 
     Source: Buzzega et al. 2020, arXiv 2004.07211, equation 6 and algorithm 2.
     Differs from the source in: as ``der``.
-    Defaults: those of ``der``, whose section has a sweep of ``alpha``; ``beta`` is that of the source's experiments,
-        and the better of 0.1 and 0.5 in the sweep below.
+    Defaults: those of ``der``, whose section has a sweep of ``alpha``; ``beta`` is the better of 0.1 and 0.5 in the
+        sweep below.
     Memory: that of ``der``.
     Time: share · 200 % of a step, so twice that of ``naive`` by default.
     """
