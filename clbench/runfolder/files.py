@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from clbench.errors import InputError, out_error
@@ -22,7 +23,7 @@ MOST_DIGITS = 300  # before the point: sums of such numbers are still finite
 
 LONGEST_LIST = 100  # characters of a list on one line
 _BRACKET = re.compile(r"[\[\]{}]")
-_SCALARS = frozenset({type(None), bool, int, float, str})
+_SCALARS = frozenset((NoneType, bool, int, float, str))
 _COLLECTIONS = (dict, list, tuple)
 
 
