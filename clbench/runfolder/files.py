@@ -9,9 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 from clbench.errors import InputError, out_error
@@ -23,8 +21,6 @@ MOST_DIGITS = 300  # before the point: sums of such numbers are still finite
 
 LONGEST_LIST = 100  # characters of a list on one line
 _BRACKET = re.compile(r"[\[\]{}]")
-_SCALARS = frozenset((NoneType, bool, int, float, str))
-_COLLECTIONS = (dict, list, tuple)
 
 
 @contextmanager
@@ -80,14 +76,12 @@ def json_bytes(content: Any) -> bytes:
 
 def _json(content: Any, indent: str) -> str:
     """JSON text of a value whose first line stands behind ``indent``; ``json`` itself indents in Python, and slower."""
-    if type(content) in _SCALARS:
-        return _scalar(content)
     if isinstance(content, dict) and content:
         lines = [f"{_json_key(key)}: {_json(value, f'{indent} ')}" for key, value in content.items()]
         return _over_lines("{", lines, "}", indent)
     if isinstance(content, (list, tuple)) and content:
-        if _SCALARS.issuperset(map(type, content)) or not any(isinstance(one, _COLLECTIONS) for one in content):
-            line = _on_one_line(content)
+        if not any(isinstance(value, (dict, list, tuple)) for value in content):
+            line = f"[{', '.join(map(_scalar, content))}]"
             if len(line) <= LONGEST_LIST and not _BRACKET.search(line, 1, len(line) - 1):
                 return line
         return _over_lines("[", [_json(value, f"{indent} ") for value in content], "]", indent)
@@ -108,12 +102,7 @@ _on_one_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 def _json_key(key: Any) -> str:
     """A key as JSON has it: always a string."""
-    return _text_key(key) if type(key) is str else _on_one_line({key: 0})[1 : -len(": 0}")]
-
-
-@lru_cache(maxsize=1 << 16)
-def _text_key(key: str) -> str:
-    return _on_one_line(key)
+    return _on_one_line(key) if isinstance(key, str) else _on_one_line({key: 0})[1 : -len(": 0}")]
 
 
 def _over_lines(opened: str, parts: Sequence[str], closed: str, indent: str) -> str:
