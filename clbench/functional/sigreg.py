@@ -78,10 +78,10 @@ class _EppsPulley(torch.autograd.Function):
 
 def _power_means(turn: Tensor, powers: int) -> Tensor:
     """Means over the samples of ``turn^k``, k = 1 .. powers, for (N, M) turns: (powers, M)."""
-    means, power = [turn.mean(0)], turn
+    power = turn.clone()
+    means = [power.mean(0)]
     for _ in range(1, powers):
-        power = power * turn if power is turn else power.mul_(turn)
-        means.append(power.mean(0))
+        means.append(power.mul_(turn).mean(0))
     return torch.stack(means)
 
 

@@ -259,11 +259,11 @@ def _rows(path: Path, stream: StreamRecord) -> CaseTable:
 
 def _of_nothing(scored: Sequence[Scored], labels: frozenset[str], tasks: int) -> str | None:
     """The first case with a row of a task, label or metric that a run does not have; None when all exist."""
-    exist = (
-        row.label in labels and row.metric in METRICS and 0 <= row.after_task <= tasks and 1 <= row.on_task <= tasks
-        for row in scored
-    )
-    return next((row.case for row, is_there in zip(scored, exist, strict=True) if not is_there), None)
+    for row in scored:
+        in_tasks = 0 <= row.after_task <= tasks and 1 <= row.on_task <= tasks
+        if not in_tasks or row.label not in labels or row.metric not in METRICS:
+            return row.case
+    return None
 
 
 def _drift(path: Path, stream: StreamRecord) -> tuple[DriftRow, ...] | None:

@@ -16,7 +16,6 @@ from clbench.strategies.compose import REVISION, options_of
 from toy import toy_config
 
 SCALED = [name for name, spec in STRATEGIES.items() if spec.scales]
-PENALTIES = [name for name in SCALED if STRATEGIES[name].penalty]
 LATENT = [name for name, spec in STRATEGIES.items() if spec.family == "latent"]
 HUGE = 1e9
 

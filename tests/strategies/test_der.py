@@ -176,6 +176,14 @@ def test_stored_bytes_are_two_for_each_logit_and_the_numbers(domain_benchmark):
     assert 0 < plugin.replayed_fraction <= 1
 
 
+@pytest.mark.parametrize(
+    "plugin", [DER(alpha=0.0), DERPP(alpha=0.0, beta=0.0), FDR(weight=0.0)], ids=["der", "derpp", "fdr"]
+)
+def test_what_charges_nothing_looks_at_nothing_again(domain_benchmark, plugin):
+    train(domain_benchmark, {"plugin": plugin})
+    assert (plugin.replayed_fraction, plugin.replayed_bytes) == (0, 0)
+
+
 def test_state_survives_save_and_load(domain_benchmark):
     plugin, loaded = DER(patches=4), DER(patches=4)
     train(domain_benchmark, {"der": plugin})
