@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from statistics import median
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from source_tree import ROOT, Module, package_modules
 
@@ -84,9 +87,25 @@ def test_the_repository_holds_none_of(what: str):
     assert not found, "\n".join(found)
 
 
+def pins() -> list[str]:
+    """The lines of ``constraints.txt`` that are not comments."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def test_every_dependency_is_pinned():
-    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = [line for line in pins if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line) for line in pinned)
-    names = {line.split("==")[0].lower().replace("_", "-") for line in pinned}
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line) for line in pins())
+    names = {line.split("==")[0].lower().replace("_", "-") for line in pins()}
     assert {"torch", "torchvision", "monai", "avalanche-lib", "numpy", "pytest", "mypy", "ruff", "mkdocs"} <= names
+
+
+def test_pinned_packages_install_on_every_python_that_is_promised():
+    promised = re.search(r"Python 3\.(\d+) to 3\.(\d+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert promised
+    pythons = [f"3.{minor}.0" for minor in range(int(promised[1]), int(promised[2]) + 1)]
+    refused = []
+    for pin in pins():
+        with suppress(PackageNotFoundError):  # of another extra or system
+            accepted = SpecifierSet(metadata(pin.split("==")[0]).get("Requires-Python") or "")
+            refused += [f"{pin} refuses Python {python}" for python in pythons if python not in accepted]
+    assert not refused
