@@ -26,7 +26,7 @@ WHERE_TUNED = (
     "some with 100 steps for each task in the place of 300. On the stream that it was swept on, a strategy has an "
     "advantage over one that was not: a weight that suits a stream with much to forget is stiff on one with little, "
     "and none of the penalties on weights was swept on a class-incremental stream. The defaults of `pod`, `der`, "
-    "`gem` and `gpm` were there before their sweeps, and stayed."
+    "`gem`, `gpm`, `agem`, `gss` and `pnn` were there before their sweeps, and stayed."
 )
 
 

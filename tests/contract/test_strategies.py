@@ -235,7 +235,7 @@ def changed(name, option, default):
         ("replay", "budget"): 1.0,
         ("replay", "unit"): "slices",
         ("replay", "selection"): "reservoir",
-        ("replay", "share"): 1.0,
+        ("replay", "share"): 0.5,
         ("replay", "background"): "given",
         ("der", "patches"): 2,
         ("der", "share"): 1.0,

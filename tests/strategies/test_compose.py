@@ -88,4 +88,4 @@ def test_every_part_of_a_combination_does_its_work_in_the_second_task(domain_ben
     for name in parse_strategy(text):
         charged = [value for key, value in terms[-1].items() if key.startswith(name)]
         assert min(charged, default=0.0) > 0 or name == "replay"
-    assert len(watch.batches[-1][0]) == 2 + ("replay" in text)
+    assert len(watch.batches[-1][0]) == (4 if "replay" in text else 2)

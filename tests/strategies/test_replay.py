@@ -44,7 +44,7 @@ def test_the_loss_is_that_of_the_joined_batch(domain_benchmark):
             seen.append(((terms["dice"] + terms["ce"]).item(), strategy.loss.item(), len(strategy.mb_y)))
 
     train(domain_benchmark, {"replay": Check()})
-    assert [size for *_, size in seen] == [2] * 3 + [3] * 6
+    assert [size for *_, size in seen] == [2] * 3 + [4] * 6
     assert all(expected == found for expected, found, _ in seen)
 
 
@@ -60,7 +60,7 @@ def test_masks_of_a_class_stream_are_read_as_partly_annotated(class_benchmark):
             assert set(strategy.mb_y[:2].unique().tolist()) <= {0, task}
 
     first_two = SimpleNamespace(train_stream=class_benchmark.train_stream[:2])
-    train(first_two, {"replay": Check(share=1.0)})
+    train(first_two, {"replay": Check()})
     assert [(task, size) for task, size, *_ in seen] == [(1, 2)] * 3 + [(2, 4)] * 3
     assert all(expected == found for *_, expected, found in seen)
 
