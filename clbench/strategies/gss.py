@@ -39,13 +39,14 @@ class GSS(Rehearsal):
     Source: Aljundi et al. 2019, arXiv 1903.08671, algorithm 2 (GSS-Greedy).
     Differs from the source in: whole cases instead of samples, chosen at the end of a task instead of while it is
         trained, so that the choice does not cost a step of its own for every patch; the memory grows with the stream.
-    Defaults: ``compare`` is one of 3 and 10, which end at the same scores in the sweep below, where 1 ends lower.
+    Defaults: ``compare`` was there before the sweep below, in which 3 and 10 end at the same scores and 1 ends lower.
         ``budget`` is that of ``replay``; the others are ours.
     Note: the memory gets room with every task, which the first cases of a random order fill whatever their gradients
         are, and a member is exchanged only for a case whose gradient points against those of all it is compared with.
-        Where all gradients are alike nothing is exchanged, and the memory is a random draw. So it is in the sweep
-        below: scores at 3 and at 10 are the same to the last digit, since the memories that the later tasks train with
-        are the same. What it has over ``replay`` with the same ``share`` there is the luck of another draw.
+        Where all gradients are alike nothing is exchanged, and the memory is a random draw. At 3 and at 10 of the sweep
+        below none is exchanged before the last task has been trained, so that the scores are the same to the last
+        digit; at 1 many are, and it ends lower. What the default has there over ``replay`` with the same ``share`` is
+        therefore the luck of another draw: one pair, 0.08 apart.
     Memory: 32 bytes per reference; ``cost.json`` has ``replayed_fraction`` and ``replayed_bytes``.
     Time: share · 100 % of a step, so half as much again by default; after each task at most (compare + 1) · patches
         forward and backward passes of one patch for each of its cases.

@@ -46,10 +46,12 @@ class Replay(Rehearsal):
         steps; larger ones, which cost more than a second batch, were not tried. It is that of Avalanche, too. A quarter
         of the cases is ours. By default each task draws its own quarter: where tasks share their patients, as in
         ``acdc-classes``, all that is kept stands for more than a quarter of the images (``replayed_fraction``).
-    Note: ``share`` is 0.5 in the other strategies of this section but ``gem``, so that a step of theirs costs less.
+    Note: ``gem`` has this ``share``, too; ``der``, ``derpp``, ``fdr``, ``gss`` and ``agem`` have 0.5, which was swept in
+        ``agem`` alone. Their rows look at half as many memory patches per step, that of ``derpp`` at as many in two
+        draws.
     Memory: 32 bytes per reference; ``cost.json`` says which fraction of the old images (``replayed_fraction``) and how
         many bytes of the cache (``replayed_bytes``) they stand for.
-    Time: share · 100 % of a step, so twice a step by default.
+    Time: share · 100 % of a step, so twice that of ``naive`` by default.
     """
 
     def __init__(

@@ -78,7 +78,7 @@ def test_a_strategy_brings_its_network_and_others_take_the_one_wanted():
 
 @pytest.mark.parametrize("text", ["lwf+ewc", "ewc+segreg+lwf", "derpp+ewc", "segreg+replay"])
 def test_every_part_of_a_combination_does_its_work_in_the_second_task(domain_benchmark, text):
-    """Terms are more than 0 once the weights have moved; replay has no term, but half a batch more."""
+    """Terms are more than 0 once the weights have moved; replay has no term, but as many patches again."""
     terms, watch = [], Watch()
     plugins = build_plugins(strategy_options(parse_strategy(text), {}), seed=0)
     strategy = make_strategy(domain_benchmark, {**plugins, "watch": watch})

@@ -43,8 +43,8 @@ def test_the_loss_is_that_of_the_joined_batch(domain_benchmark):
             terms = dice_ce(strategy.mb_output, strategy.mb_y)
             seen.append(((terms["dice"] + terms["ce"]).item(), strategy.loss.item(), len(strategy.mb_y)))
 
-    train(domain_benchmark, {"replay": Check()})
-    assert [size for *_, size in seen] == [2] * 3 + [4] * 6
+    train(domain_benchmark, {"replay": Check(share=0.5)})
+    assert [size for *_, size in seen] == [2] * 3 + [3] * 6
     assert all(expected == found for expected, found, _ in seen)
 
 
