@@ -35,7 +35,8 @@ class PNN(StrategyPlugin):
     Source: Rusu et al. 2016, arXiv 1606.04671, equations 1 and 2.
     Differs from the source in: connections join what enters a block of two convolutions instead of every layer, and
         none enters the head; they start at 0, without the learned scale of the source.
-    Defaults: ``lateral`` is the middle of 0.25, 0.5 and 1 in the sweep below, which end within 0.01 of one another, the larger the higher.
+    Defaults: ``lateral`` is the middle of 0.25, 0.5 and 1 in the sweep below, which end within 0.01 of one another, the
+        larger the higher.
     Note: it builds on the levels of ``unet`` and refuses every other network.
     Memory: parameters and their bytes are counted in ``cost.json``: a U-Net and its connections for each task.
     Time: a forward pass of every earlier column per step, about half of it each, in training and in prediction.
