@@ -93,8 +93,7 @@ def score_matrix(
     counts = np.zeros(scores.shape, dtype=np.int64)
     for (after_task, on_task), places in cases.cells.items():
         values = [of_cases[place] for place in places]
-        scores[after_task, on_task - 1] = _mean(values)
-        counts[after_task, on_task - 1] = sum(map(math.isfinite, values))
+        scores[after_task, on_task - 1], counts[after_task, on_task - 1] = _mean_and_count(values)
     return ScoreMatrix(scores, counts)
 
 
@@ -368,8 +367,13 @@ def _means(key: str, columns: Sequence[Column]) -> list[float | None]:
 
 def _mean(values: Sequence[float]) -> float:
     """Mean of the defined values, NaN when none is; an exact sum, so that every machine gets the same bytes."""
+    return _mean_and_count(values)[0]
+
+
+def _mean_and_count(values: Sequence[float]) -> tuple[float, int]:
+    """As ``_mean``, and how many values are defined."""
     total = math.fsum(values)
     if values and not math.isnan(total):
-        return total / len(values)
+        return total / len(values), len(values)
     defined = [value for value in values if not math.isnan(value)]
-    return math.fsum(defined) / len(defined) if defined else float("nan")
+    return (math.fsum(defined) / len(defined) if defined else float("nan")), len(defined)

@@ -113,7 +113,8 @@ def mean_drift(row: Row, metric: str, tap: str) -> str:
 
 def cost(row: Row) -> list[str]:
     """Time of a step as a multiple of that of naive, from the speed harness; the rest from the runs."""
-    ratios = {"naive": 1.0, **json.loads(SPEED.read_text(encoding="utf-8"))["strategies"]}
+    measured = json.loads(SPEED.read_text(encoding="utf-8"))["strategies"]
+    ratios = {"naive": 1.0, **{name: found["ratio"] for name, found in measured.items() if found}}
     spent = costs(row.runs)
     shown = [
         (ratios.get(row.runs[0].strategy), ".2f"),

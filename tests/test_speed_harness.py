@@ -1,13 +1,14 @@
 """The speed harness measures what it says; figures of a machine are made by ``make bench``, not here."""
 
 import json
+import math
 import sys
 
 import pytest
 import torch
 
 from benchmarks.speed import __main__ as harness
-from benchmarks.speed import evidence, page
+from benchmarks.speed import evidence, page, strategies
 from benchmarks.speed.measure import Gated, Timing, interleave
 from clbench.device import resolve_precision
 
@@ -31,6 +32,15 @@ def test_a_ratio_is_the_median_over_neighboring_repeats():
     slow, fast = Timing((2.0, 9.0, 4.0)), Timing((1.0, 3.0, 4.0))
     assert slow.over(fast) == 2.0
     assert slow.median == 4.0
+
+
+def test_the_interval_of_a_ratio_is_two_of_the_ratios_by_their_ranks():
+    slow, fast = Timing(tuple(range(1, 21))), Timing((1.0,) * 20)
+    assert slow.interval_over(fast) == (6, 15)  # P(Binomial(20, 1/2) < 6) = 0.0207, and of 7 it is 0.0577
+
+
+def test_too_few_repeats_have_no_interval():
+    assert all(math.isnan(end) for end in Timing((1.0,) * 5).interval_over(Timing((1.0,) * 5)))
 
 
 def test_a_gated_loop_does_just_the_steps_it_may():
@@ -92,7 +102,18 @@ def test_the_page_shows_the_committed_figures():
 # Parts that are measured alone.
 
 
+class Load:
+    """A workload as far as the harness looks at it."""
+
+    device = torch.device("cpu")
+
+    @staticmethod
+    def wait():
+        pass
+
+
 FIGURES = f"cpu-{resolve_precision('auto', torch.device('cpu'))}.json"
+STRATEGIES = {"ewc": {"ratio": 1.01, "low": 0.984, "high": 1.042}, "si": {"ratio": 1.2, "low": None, "high": None}}
 EVIDENCE = {"leaderboard_seconds": 21.04, "leaderboard_peak_memory_mb": 800.4, "bootstrap_seconds": 3.21}
 
 
@@ -116,14 +137,14 @@ def earlier(measured, out, **machine):
     """Figures of another day, of other parts."""
     there = {**measured, "machine": {**measured["machine"], "date": "2020-01-01", **machine}, "seconds": 700}
     del there["evidence"]
-    (out / FIGURES).write_text(json.dumps({**there, "strategies": {"ewc": 1.01}}))
+    (out / FIGURES).write_text(json.dumps({**there, "strategies": STRATEGIES}))
 
 
 def test_a_part_measured_alone_joins_the_figures_of_the_same_machine(measure, tmp_path):
     first = measure()
     earlier(first, tmp_path)
     both = measure()
-    assert (both["evidence"], both["strategies"]) == (EVIDENCE, {"ewc": 1.01})
+    assert (both["evidence"], both["strategies"]) == (EVIDENCE, STRATEGIES)
     assert (both["machine"]["date"], both["seconds"]) == ("2020-01-01", 700)
     text = page.table({**both, "machine": {**both["machine"], "device": "cpu, 1 threads"}})
     assert text.startswith("### cpu, 1 thread\n")
@@ -131,14 +152,57 @@ def test_a_part_measured_alone_joins_the_figures_of_the_same_machine(measure, tm
     assert "| `clbench leaderboard` over 1,000 runs, s | 21.0 | ≤ 20, missed |" in text
     assert "| its peak memory, MiB | 800 | ≤ 1024 |" in text
     assert "| 10,000 resamples of 21 runs on 1,000 cases, s | 3.2 | ≤ 5 |" in text
-    assert "| `ewc` | 1.01 | ≤ 1.05 |" in text
+    assert "| `ewc` | 1.01 [0.98, 1.04] | ≤ 1.05 |" in text
+    assert "| `si` | 1.20 | ≤ 1.05, missed |" in text
+
+
+def test_some_strategies_measured_alone_leave_the_others_as_they_were(measure, tmp_path, monkeypatch):
+    earlier(measure(), tmp_path)
+    again = {"si": {"ratio": 1.02, "low": 0.99, "high": 1.06}, "dan": None}
+    monkeypatch.setattr(harness, "workloads", lambda device, size: {"2d": Load})
+    monkeypatch.setattr(harness, "MEASURES", {})
+    monkeypatch.setattr(
+        harness, "ratios_of_strategies", lambda load, names, *rest: {name: again[name] for name in names}
+    )
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--parts", "strategies", "--strategies", "si", "dan"])
+    both = measure()
+    assert both["strategies"] == {**STRATEGIES, **again}
+    assert "Measured later: si, dan " in page.table(both)
+
+
+def test_strategies_are_named_for_their_own_part_alone(measure, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--strategies", "si"])
+    with pytest.raises(SystemExit):
+        measure()
+    assert "--strategies needs --parts strategies" in capsys.readouterr().err
+
+
+def test_a_step_is_compared_with_one_of_naive_and_what_cannot_be_measured_is_told(monkeypatch, capsys):
+    class Step:
+        def steps(self, count):
+            if self.name == "odd":
+                raise ValueError("no such thing")
+
+        def close(self):
+            pass
+
+    def step(workload, name, precision, turns):
+        made = Step()
+        made.name = name
+        return made
+
+    monkeypatch.setattr(strategies, "strategy_steps", step)
+    found = strategies.ratios(Load, ["odd", "even"], "float32", repeats=2)
+    assert found["odd"] is None
+    assert 0 < found["even"]["low"] <= found["even"]["ratio"] <= found["even"]["high"]
+    assert "odd cannot be measured: no such thing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("machine", "told"),
     [
         ({"processor": "another"}, "another processor: measure all parts"),
-        ({"packages": {"torch": "1.0", "nnunetv2": "2.0"}}, "another torch: measure all parts"),
+        ({"packages": {"torch": "1.0", "nnunetv2": None}}, "another torch: measure all parts"),
     ],
 )
 def test_figures_of_another_machine_are_not_mixed(machine, told, measure, tmp_path):

@@ -7,8 +7,10 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import date
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from benchmarks.speed.measure import Contender, Gated, Timing, interleave
 from benchmarks.speed.merge import merged
 from benchmarks.speed.nnunet import installed, nnunet
 from benchmarks.speed.stock import stock
-from benchmarks.speed.strategies import measured, strategy_steps
+from benchmarks.speed.strategies import measured
+from benchmarks.speed.strategies import ratios as ratios_of_strategies
 from benchmarks.speed.training import Floor, clbench_run
 from benchmarks.speed.workload import Workload, workloads
 from clbench.device import device_name, resolve_device, resolve_precision
@@ -38,21 +41,25 @@ def main() -> int:
     parser.add_argument("--size", choices=["small", "full"], help="of networks and batches (default: by device)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--strategies", nargs="+", choices=measured(), default=[], help="of --parts strategies, these")
     parser.add_argument("--out", type=Path, default=processes.ROOT / "results" / "speed")
     given = parser.parse_args()
+    if given.strategies and given.parts != ["strategies"]:
+        parser.error("--strategies needs --parts strategies")
     device = resolve_device(given.device)
     size = given.size or ("full" if device.type == "cuda" else "small")
     path = given.out / f"{device.type}-{resolve_precision('auto', device)}.json"
     found: dict[str, Any] = {"machine": machine(device), "size": size, "repeats": given.repeats}
     everything = set(given.parts) == set(PARTS)
     merged(path, {**found, "seconds": 0}, {}, everything=everything)  # refused before minutes are spent
+    measures = {**MEASURES, **({"strategies": partial(strategies, names=given.strategies)} if given.strategies else {})}
     loads = workloads(device, size) if set(given.parts) & NETWORKS else {}
     begun, parts = time.perf_counter(), {}
     for part in given.parts:
         say(f"{part} ({time.perf_counter() - begun:.0f} s so far)")
-        parts[part] = MEASURES[part](loads, given.repeats)
+        parts[part] = measures[part](loads, given.repeats)
     found["seconds"] = round(time.perf_counter() - begun)
-    found = merged(path, found, parts, everything=everything)
+    found = merged(path, found, parts, everything=everything, strategies=given.strategies)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     page.write()
@@ -155,33 +162,10 @@ def ratios(timings: dict[str, Timing]) -> dict[str, float]:
     }
 
 
-def strategies(loads: dict[str, Workload], repeats: int) -> dict[str, Any]:
-    """A step of each strategy over a step of naive, in groups of a few at a time."""
+def strategies(loads: dict[str, Workload], repeats: int, names: Sequence[str] = ()) -> dict[str, Any]:
+    """A step of each strategy, or of those named, over a step of naive."""
     load = loads["2d"]
-    auto = resolve_precision("auto", load.device)
-    others = measured()
-    found: dict[str, Any] = {}
-    for first in range(0, len(others), GROUP):
-        group = others[first : first + GROUP]
-        gates = {}
-        for name in ("naive", *group):
-            gate = strategy_steps(load, name, auto)
-            try:
-                gate.steps(1)
-            except Exception as error:
-                say(f"{name} cannot be measured: {error}")
-                found[name] = None
-            else:
-                gates[name] = gate
-        timings = interleave(gates, steps=4, repeats=repeats, wait=load.wait)
-        for name in [name for name in group if name in gates]:
-            found[name] = round(timings[name].over(timings["naive"]), 3)
-        for gate in gates.values():
-            gate.close()
-    return found
-
-
-GROUP = 4
+    return ratios_of_strategies(load, names or measured(), resolve_precision("auto", load.device), repeats)
 
 
 def evaluations(loads: dict[str, Workload], repeats: int) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from scipy.stats import quantile_test
+
 
 class Contender(Protocol):
     """Something that can do the next few steps."""
@@ -30,7 +32,19 @@ class Timing:
 
     def over(self, other: Timing) -> float:
         """Median of the ratios of repeats that were measured next to each other."""
-        return statistics.median(ours / theirs for ours, theirs in zip(self.repeats, other.repeats, strict=True))
+        return statistics.median(self._ratios(other))
+
+    def interval_over(self, other: Timing) -> tuple[float, float]:
+        """Ends of a 95 % interval of that median: two of the ratios, chosen by their ranks as the sign test has it.
+
+        Nothing is assumed of how the ratios are spread, but that the repeats are independent, which neighbors on a
+        busy machine are not quite. NaN for fewer than 6 repeats, which have no such interval.
+        """
+        ends = quantile_test(self._ratios(other), p=0.5).confidence_interval(0.95)
+        return float(ends.low), float(ends.high)
+
+    def _ratios(self, other: Timing) -> list[float]:
+        return [ours / theirs for ours, theirs in zip(self.repeats, other.repeats, strict=True)]
 
 
 def interleave(

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ALIKE = ("device", "processor", "bfloat16", "python")
 
 
-def merged(path: Path, found: Mapping[str, Any], parts: Mapping[str, Any], *, everything: bool) -> dict[str, Any]:
+def merged(
+    path: Path,
+    found: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    *,
+    everything: bool,
+    strategies: Sequence[str] = (),
+) -> dict[str, Any]:
     """What a file of figures should hold.
 
     Args:
@@ -18,6 +25,7 @@ def merged(path: Path, found: Mapping[str, Any], parts: Mapping[str, Any], *, ev
         found: machine, size and seconds of this measurement, and what else stands beside the parts.
         parts: part -> its figures.
         everything: whether these are all parts; then nothing that is there is kept.
+        strategies: where the only part is that of strategies and has these alone; the others that are there stay.
 
     Raises:
         SystemExit: what is there is of another machine, other packages or another size.
@@ -28,7 +36,10 @@ def merged(path: Path, found: Mapping[str, Any], parts: Mapping[str, Any], *, ev
     if odd := differences(there, found):
         raise SystemExit(f"{path} is of another {', '.join(odd)}: measure all parts, or choose another --out")
     about = {"date": found["machine"]["date"], "seconds": found["seconds"]}
-    return {**there, **parts, "later": {**there.get("later", {}), **dict.fromkeys(parts, about)}}
+    if strategies:
+        parts = {"strategies": {**there.get("strategies", {}), **parts.get("strategies", {})}}
+    later = [", ".join(strategies)] if strategies else parts
+    return {**there, **parts, "later": {**there.get("later", {}), **dict.fromkeys(later, about)}}
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

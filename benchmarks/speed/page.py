@@ -86,11 +86,19 @@ def _training(name: str, values: dict[str, Any], *, gpu: bool) -> str:
     )
 
 
-def _strategies(values: dict[str, float | None]) -> str:
-    texts = {name: "n/a" if ratio is None else f"{ratio:.2f}" for name, ratio in values.items()}
+def _strategies(values: dict[str, dict[str, float | None] | None]) -> str:
+    texts = {name: _ratio(found) for name, found in values.items()}
     lines = [(f"`{name}`", text, judged(STRATEGY_TARGETS.get(name, ""), ratio=text)) for name, text in texts.items()]
     rows = _rows(("strategy", "ratio", "target"), lines)
     return f"**A step over a step of naive**, in the last of five tasks.\n\n{rows}"
+
+
+def _ratio(found: dict[str, float | None] | None) -> str:
+    """A ratio with its interval, where it was measured with one."""
+    if found is None:
+        return "n/a"
+    ends = "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
+    return f"{found['ratio']:.2f}{ends}"
 
 
 def _evaluation(found: dict[str, dict[str, float]], *, gpu: bool) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
-from benchmarks.speed.measure import Gated
+from benchmarks.speed.measure import Gated, Timing, interleave
 from benchmarks.speed.workload import MANY, Workload
 from clbench.assembly import build_strategy, network_factory, resolve
 from clbench.config import make_config
@@ -17,8 +19,44 @@ from clbench.streams.benchmark import SegmentationExperience
 
 STEPS_BEFORE = 2
 """Steps of each task before the one that is measured."""
-EVEN = {"der": 40, "derpp": 40, "fdr": 40}
-"""Steps of every task, for strategies that number the patches of all tasks alike."""
+EVEN = ("der", "derpp", "fdr")
+"""Strategies that number the patches of all tasks alike, so that every task has as many steps as the one measured."""
+GROUP = 4
+"""Strategies that take turns with one naive: all hold their networks and memories at once."""
+TURNS = 4
+"""Turns of one step for each repeat that is asked for. Single steps, since a busy host's bursts last about as long."""
+
+WARM_UP = 2
+"""Steps of each before it takes turns, after the one that tells whether it can be measured."""
+
+
+def ratios(workload: Workload, names: Sequence[str], precision: str, repeats: int) -> dict[str, Any]:
+    """A step of each strategy over a step of naive, with its 95 % interval; None for one that cannot be measured."""
+    found: dict[str, Any] = {}
+    for first in range(0, len(names), GROUP):
+        group = names[first : first + GROUP]
+        gates = {name: strategy_steps(workload, name, precision, TURNS * repeats) for name in ("naive", *group)}
+        ready = {name: gate for name, gate in gates.items() if _starts(name, gate)}
+        timings = interleave(ready, steps=1, repeats=TURNS * repeats, wait=workload.wait, warm_up=WARM_UP)
+        found |= {name: _ratio(timings, name) if name in ready else None for name in group}
+        for gate in ready.values():
+            gate.close()
+    return found
+
+
+def _starts(name: str, gate: Gated) -> bool:
+    try:
+        gate.steps(1)
+    except Exception as error:
+        print(f"speed: {name} cannot be measured: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def _ratio(timings: Mapping[str, Timing], name: str) -> dict[str, float | None]:
+    ends = timings[name].interval_over(timings["naive"])
+    low, high = (round(end, 3) if math.isfinite(end) else None for end in ends)
+    return {"ratio": round(timings[name].over(timings["naive"]), 3), "low": low, "high": high}
 
 
 def measured() -> list[str]:
@@ -35,8 +73,9 @@ def trained_network(workload: Workload, precision: str, steps: int) -> nn.Module
     return network
 
 
-def strategy_steps(workload: Workload, name: str, precision: str) -> Gated:
-    """Steps of the last task of the stream, trained without a run folder around it."""
+def strategy_steps(workload: Workload, name: str, precision: str, turns: int) -> Gated:
+    """Steps of the last task of the stream, at least ``turns`` after those before, without a run folder around it."""
+    even = turns + WARM_UP + 2 if name in EVEN else 0
 
     def loop(pause: Callable[[], None]) -> None:
         last = len(workload.stream.tasks)
@@ -45,8 +84,8 @@ def strategy_steps(workload: Workload, name: str, precision: str) -> Gated:
             if strategy.experience.index == last:
                 pause()
 
-        short: Any = workload.benchmark(EVEN.get(name, STEPS_BEFORE))
-        long: Any = workload.benchmark(EVEN.get(name, MANY))
+        short: Any = workload.benchmark(even or STEPS_BEFORE)
+        long: Any = workload.benchmark(even or MANY)
         experiences: list[SegmentationExperience] = [*short.train_stream[: last - 1], long.train_stream[last - 1]]
         strategy = _built(workload, name, precision, experiences[0].classes, on_step)
         for experience in experiences:

@@ -21,6 +21,7 @@ MOST_DIGITS = 300  # before the point: sums of such numbers are still finite
 
 LONGEST_LIST = 100  # characters of a list on one line
 _BRACKET = re.compile(r"[\[\]{}]")
+_NUMBERS = {int, float}  # whose lists Python writes as JSON does
 
 
 @contextmanager
@@ -80,7 +81,10 @@ def _json(content: Any, indent: str) -> str:
         lines = [f"{_json_key(key)}: {_json(value, f'{indent} ')}" for key, value in content.items()]
         return _over_lines("{", lines, "}", indent)
     if isinstance(content, (list, tuple)) and content:
-        if not any(isinstance(value, (dict, list, tuple)) for value in content):
+        kinds = set(map(type, content))
+        if kinds <= _NUMBERS and len(line := repr(list(content))) <= LONGEST_LIST and "n" not in line:
+            return line  # in which no number is nan or inf
+        if not any(issubclass(kind, (dict, list, tuple)) for kind in kinds):
             line = f"[{', '.join(map(_scalar, content))}]"
             if len(line) <= LONGEST_LIST and not _BRACKET.search(line, 1, len(line) - 1):
                 return line

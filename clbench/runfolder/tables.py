@@ -22,7 +22,7 @@ from clbench.drift import METRICS as DRIFT_METRICS
 from clbench.errors import InputError
 
 CASE_COLUMNS = CaseRow._fields
-_known: WeakValueDictionary[tuple[str, ...], Layout] = WeakValueDictionary()  # each as long as a table has it
+_known: WeakValueDictionary[str, Layout] = WeakValueDictionary()  # each as long as a table has it
 DRIFT_COLUMNS = tuple(field.name for field in fields(DriftRow))
 LARGEST_ZERO = 5e-7  # whose six decimals are 0: as a float it is a little less than that
 LARGEST = 1e12  # of a score that is read; distances in mm stay far below
@@ -117,7 +117,7 @@ def is_written_so(path: Path, rows: CaseTable) -> bool:
     return path.read_bytes() == case_text(rows).encode()
 
 
-def _plain_columns(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+def _plain_columns(path: Path) -> tuple[list[str], list[str]] | None:
     """The lines of a ``cases.csv`` in which nothing is quoted, before the last comma and after it.
 
     Returns:
@@ -133,19 +133,20 @@ def _plain_columns(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None
     lines = rest[:-1].split("\n")
     if max(map(len, lines)) > csv.field_size_limit():
         return None
-    begun, _, values = zip(*(line.rpartition(",") for line in lines), strict=True)
-    return begun, values
+    parts = [line.rpartition(",") for line in lines]
+    return [begun for begun, _, _ in parts], [value for _, _, value in parts]
 
 
-def _plain_layout(begun: tuple[str, ...]) -> Layout:
+def _plain_layout(begun: Sequence[str]) -> Layout:
     """The layout of lines in which nothing is quoted, one for all tables there are that score the same.
 
     Raises:
         ValueError: something is no case row.
     """
-    layout = _known.get(begun)
+    text = "\n".join(begun)  # one long text is compared much faster than thousands of short ones
+    layout = _known.get(text)
     if layout is None:
-        layout = _known[begun] = _layout([line.split(",") for line in begun])
+        layout = _known[text] = _layout([line.split(",") for line in begun])
     return layout
 
 
