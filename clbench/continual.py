@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -242,7 +241,8 @@ def case_metric(
         alone, plain, bound = (
             np.array([(source or {}).get(name, np.nan) for name in names]) for source in (single, naive, joint)
         )
-        values = _means(key, [Column(task, scores, alone, plain, bound, sign)])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = _means(key, [Column(task, scores, alone, plain, bound, sign)])
         found |= {name: value for name, value in zip(names, values, strict=True) if value is not None}
     return {name: found[name] for name in curves if name in found}
 
@@ -341,7 +341,8 @@ def _metrics_of(
 ) -> list[dict[str, float | None]]:
     """Every metric of each matrix that the columns are of; of a single one without an axis B as well."""
     keys = [key for key in METRIC_KEYS if key in defined and NEEDS.get(key) not in missing and key in TERMS]
-    values = dict(zip(keys, map(partial(_means, columns=columns), keys), strict=True))
+    with np.errstate(divide="ignore", invalid="ignore"):  # entered once, as that takes longer than a term
+        values = {key: _means(key, columns) for key in keys}
     found = []
     for number in range(math.prod(columns[0].scores.shape[1:])):
         own = {key: means[number] for key, means in values.items()}
@@ -356,8 +357,7 @@ def _metrics_of(
 
 def _means(key: str, columns: Sequence[Column]) -> list[float | None]:
     """Mean of the terms of all columns, for each matrix; None when there is no term or one is undefined."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.concatenate([TERMS[key](column) for column in columns])
+    terms = np.concatenate([TERMS[key](column) for column in columns])
     of_each = terms.reshape(len(terms), math.prod(terms.shape[1:])).T
     return [
         math.fsum(own) / len(own) if own and finite else None

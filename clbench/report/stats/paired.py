@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -44,20 +45,54 @@ def compare(first: Floats, second: Floats) -> Comparison:
     Source: Wilcoxon 1945, doi 10.2307/3001968, with zeros ranked and then left out (Pratt 1959); Kerby 2014, doi
         10.2466/11.IT.3.1 (matched-pairs rank biserial correlation).
     """
-    from scipy.stats import rankdata, wilcoxon
+    return _compare_pairs([(first, second)])[0]
 
-    difference = first - second
-    difference = difference[np.isfinite(difference)]
+
+def _compare_pairs(pairs: Iterable[tuple[Floats, Floats]]) -> list[Comparison]:
+    """``compare`` of each pair."""
+    found = [first - second for first, second in pairs]
+    differences = [difference[np.isfinite(difference)] for difference in found]
+    return [_comparison(*own) for own in zip(differences, _p_values(differences), strict=True)]
+
+
+def _comparison(difference: Floats, p: float) -> Comparison:
+    """Effect sizes beside a p value; of a pair without patients, or without a difference, too."""
+    from scipy.stats import rankdata
+
     if not difference.size:
-        return Comparison(0, math.nan, math.nan, math.nan)
-    mean = math.fsum(difference) / difference.size
+        return Comparison(0, math.nan, math.nan, p)
     if not difference.any():
-        return Comparison(difference.size, 0.0, 0.0, 1.0)
+        return Comparison(difference.size, 0.0, 0.0, p)
     moved = difference[difference != 0]
     rank = rankdata(np.abs(moved))
     biserial = float((np.sign(moved) * rank).sum() / rank.sum())
-    p = float(wilcoxon(difference, zero_method="pratt").pvalue)  # exact up to 50 patients without zeros or ties
-    return Comparison(difference.size, mean, biserial, p)
+    return Comparison(difference.size, math.fsum(difference) / difference.size, biserial, p)
+
+
+def _p_values(differences: Sequence[Floats]) -> list[float]:
+    """P of Wilcoxon's test of each: 1 where nothing differs, NaN without patients.
+
+    They are exact up to 50 patients without zeros or ties. scipy takes rows of one length at once, but
+    chooses one method for all of them, which a zero or a tie in one row changes for the others. So rows with such are
+    tested alone.
+    """
+    from scipy.stats import wilcoxon
+
+    p_values = [1.0 if difference.size else math.nan for difference in differences]
+    together: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for at, difference in enumerate(differences):
+        if difference.any():
+            together[difference.size, -1 if _is_plain(difference) else at].append(at)
+    for places in together.values():
+        found = wilcoxon(np.stack([differences[at] for at in places]), zero_method="pratt", axis=1)
+        for at, p in zip(places, np.atleast_1d(found.pvalue).tolist(), strict=True):
+            p_values[at] = p
+    return p_values
+
+
+def _is_plain(difference: Floats) -> bool:
+    """Whether no value is zero and no two have the same size."""
+    return bool(difference.all()) and len(set(np.abs(difference).tolist())) == difference.size
 
 
 def compare_all(scores: Mapping[str, Mapping[str, float]], base: str, *, picked: bool = False) -> dict[str, Comparison]:
@@ -73,16 +108,15 @@ def compare_all(scores: Mapping[str, Mapping[str, float]], base: str, *, picked:
     """
     others = [row for row in scores if row != base]
     untold = list(combinations(others, 2)) if picked else []
-    found = [
-        _on_shared_patients(scores[one], scores[other]) for one, other in [*((row, base) for row in others), *untold]
-    ]
+    pairs = [*((row, base) for row in others), *untold]
+    found = _compare_pairs(_on_shared_patients(scores[one], scores[other]) for one, other in pairs)
     corrected = holm([comparison.p for comparison in found])
     return {row: replace(found[at], p_holm=corrected[at]) for at, row in enumerate(others)}
 
 
-def _on_shared_patients(first: Mapping[str, float], second: Mapping[str, float]) -> Comparison:
+def _on_shared_patients(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[Floats, Floats]:
     both = sorted(first.keys() & second.keys())
-    return compare(np.array([first[patient] for patient in both]), np.array([second[patient] for patient in both]))
+    return np.array([first[patient] for patient in both]), np.array([second[patient] for patient in both])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import wilcoxon
 
 from clbench.report.stats.paired import compare, compare_all, holm
 
@@ -117,3 +118,21 @@ def test_equal_rows_are_told_from_the_best_in_one_table_of_twenty(rows, as_if_ch
             alarms[picked] += any(found.p_holm < 0.05 for found in compare_all(scores, best, picked=picked).values())
     assert alarms[True] / 300 <= 0.06
     assert alarms[False] / 300 == pytest.approx(as_if_chosen_beforehand, abs=0.001)
+
+
+def test_pairs_compared_together_have_the_p_of_pairs_compared_alone():
+    """A zero or a tie in one pair must not change the test of another, as it would in one call of scipy's."""
+    rng = np.random.default_rng(5)
+    patients = [f"p{number}" for number in range(12)]
+    drawn = {f"row{number}": rng.uniform(size=12) for number in range(6)}
+    drawn["like row0"] = drawn["row0"] + np.where(np.arange(12) % 3, rng.normal(size=12), 0)  # zeros
+    drawn["steps"] = drawn["row0"] + rng.choice([-0.25, 0.25], size=12)  # ties
+    drawn["same"] = drawn["row0"]
+    scores = {row: dict(zip(patients, values.tolist(), strict=True)) for row, values in drawn.items()}
+    scores["fewer"] = {patient: rng.uniform() for patient in patients[:7]}
+    for row, found in compare_all(scores, "row0").items():
+        both = patients[: len(scores[row])]
+        difference = np.array([scores[row][patient] - scores["row0"][patient] for patient in both])
+        p = wilcoxon(difference, zero_method="pratt").pvalue if difference.any() else 1.0
+        assert (found.patients, found.p) == (len(both), p)
+        assert found.difference == pytest.approx(difference.mean(), abs=1e-15)
