@@ -113,6 +113,7 @@ def run(
 ) -> None:
     """Train one strategy through one stream and score every task after every task."""
     from clbench.config import make_config
+    from clbench.streams.load import outline
 
     config = make_config(
         stream=stream, order=order, strategy=strategy, seed=seed, preset=preset, data=data, phantom=phantom,
@@ -120,6 +121,7 @@ def run(
         network=network, precision=precision, checkpoint_steps=checkpoint_steps, checkpoint_minutes=checkpoint_minutes,
         compile=compile_, exclude_bad=exclude_bad, anonymize=anonymize,
     )  # fmt: skip
+    outline(stream, phantom=phantom, order=order)  # a wrong name is told before the seconds that torch takes to load
     _run(config)
 
 

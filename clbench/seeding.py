@@ -6,9 +6,12 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -33,6 +36,8 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 def torch_generator(seed: int, *names: str | int) -> torch.Generator:
     """A CPU torch generator of its own, seeded by ``derive``."""
+    import torch
+
     return torch.Generator().manual_seed(derive(seed, *names))
 
 
@@ -46,6 +51,8 @@ def forked_rng(seed: int) -> Iterator[None]:
     Args:
         seed: non-negative; use ``derive``.
     """
+    import torch
+
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 (the global stream is the point)
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

@@ -30,7 +30,7 @@ from clbench.runfolder import Run
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "latent.md"
 SUITE = ROOT / "benchmarks" / "latent.toml"
-SPEED = ROOT / "results" / "speed" / "cpu-bfloat16.json"
+SPEED = {precision: ROOT / "results" / "speed" / f"cpu-{precision}.json" for precision in ("bfloat16", "float32")}
 METRICS = ("final", "bwt", "fwt_upper")
 
 
@@ -96,7 +96,7 @@ def latent_and_cost(group: Group, drawn: GroupDraws) -> Iterator[str]:
     """How far features moved at each tap, and what each row costs."""
     taps = sorted({row.tap for of in group.rows for run in of.runs for row in run.drift or ()})
     drifts = [f"{name} of {tap}" for name in ("drift", "Frechet drift") for tap in taps]
-    costs_shown = ["step", "peak, MB", "stored, MB", "replayed", "parameters"]
+    costs_shown = [*(f"step, {precision}" for precision in SPEED), "peak, MB", "stored, MB", "replayed", "parameters"]
     yield f"| {' | '.join(['strategy', *drifts, *costs_shown])} |"
     yield "| --- |" + " ---: |" * (len(drifts) + len(costs_shown))
     for row in best_first(group, drawn):
@@ -113,17 +113,22 @@ def mean_drift(row: Row, metric: str, tap: str) -> str:
 
 def cost(row: Row) -> list[str]:
     """Time of a step as a multiple of that of naive, from the speed harness; the rest from the runs."""
-    measured = json.loads(SPEED.read_text(encoding="utf-8"))["strategies"]
-    ratios = {"naive": 1.0, **{name: found["ratio"] for name, found in measured.items() if found}}
     spent = costs(row.runs)
     shown = [
-        (ratios.get(row.runs[0].strategy), ".2f"),
+        *((step(row.runs[0].strategy, precision), ".2f") for precision in SPEED),
         (spent["peak_memory_mb"], ".0f"),
         (None if spent["stored_bytes"] is None else spent["stored_bytes"] / 1e6, ".1f"),
         (spent["replayed_fraction"], ".2f"),
         (spent["parameters"], ".0f"),
     ]
     return ["n/a" if value is None else f"{value:{form}}" for value, form in shown]
+
+
+def step(strategy: str, precision: str) -> float | None:
+    """Time of a step as a multiple of that of naive, on the processor that was measured in that precision."""
+    measured = json.loads(SPEED[precision].read_text(encoding="utf-8"))["strategies"]
+    found = measured.get(strategy)
+    return 1.0 if strategy == "naive" else found and found["ratio"]
 
 
 def page(folder: Path) -> str:
@@ -187,9 +192,9 @@ U-Net, is that of network and loss together.
 - `fwt_upper` is the score on tasks not yet learned: zero-shot generalization.
 - [Drift](protocol.md#representation-drift) at a feature level is the mean CKA distance over the earlier tasks, Frechet
   drift the relative Frechet distance; lower is less.
-- *Step* is the time of a training step as a multiple of that of `naive`, measured apart on a quiet machine
-  ([speed](speed.md)); n/a where it was not. Peak memory, what is stored between tasks and the fraction of old images
-  replayed are those of the runs.
+- *Step* is the time of a training step as a multiple of that of `naive`, measured apart on two quiet processors, with
+  bfloat16 and without ([speed](speed.md) has intervals, too); n/a where it was not. Peak memory, what is stored between
+  tasks and the fraction of old images replayed are those of the runs.
 - A claim is judged from three seeds on, of `naive` too. Its p is that of a t test whose error comes from the same
   bootstrap over seeds and patients (for drift, from the seeds alone), Holm-corrected over the table of claims. In 1,000
   simulated suites of two equal strategies each, three or five seeds and 3 or 8 patients to a task, a single such test

@@ -217,3 +217,21 @@ def test_the_help_is_there_without_heavy_imports():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (["--stream", "acdc-clases", "--strategy", "naive"], "acdc-classes"),
+        (["--stream", "acdc-classes", "--strategy", "naiv"], "naive"),
+        (["--stream", "acdc-classes", "--strategy", "naive", "--order", "3,2"], "order"),
+    ],
+)
+def test_a_mistyped_name_is_told_before_heavy_imports(mistake, told):
+    code = (
+        f"import sys; from clbench.cli import execute; code = execute({['run', *mistake]!r}); "
+        "print(code, {'torch', 'monai', 'avalanche'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "2 set()"
+    assert told in found.stderr
