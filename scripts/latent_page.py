@@ -192,7 +192,7 @@ U-Net, is that of network and loss together.
 - `fwt_upper` is the score on tasks not yet learned: zero-shot generalization.
 - [Drift](protocol.md#representation-drift) at a feature level is the mean CKA distance over the earlier tasks, Frechet
   drift the relative Frechet distance; lower is less.
-- *Step* is the time of a training step as a multiple of that of `naive`, measured apart on two quiet processors, with
+- *Step* is the time of a training step as a multiple of that of `naive`, measured apart on two processors, with
   bfloat16 and without ([speed](speed.md) has intervals, too); n/a where it was not. Peak memory, what is stored between
   tasks and the fraction of old images replayed are those of the runs.
 - A claim is judged from three seeds on, of `naive` too. Its p is that of a t test whose error comes from the same

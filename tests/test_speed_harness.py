@@ -3,6 +3,8 @@
 import json
 import math
 import sys
+from collections import Counter
+from itertools import pairwise, permutations
 
 import pytest
 import torch
@@ -21,11 +23,18 @@ class Noting:
         self.notes.append((self.name, count))
 
 
-def test_contenders_take_turns_and_change_the_order():
+def test_contenders_take_turns_in_an_order_that_is_drawn_anew():
     notes = []
-    timings = interleave({name: Noting(name, notes) for name in "ab"}, steps=3, repeats=2, wait=lambda: None, warm_up=1)
-    assert notes == [("a", 1), ("b", 1), ("a", 3), ("b", 3), ("b", 3), ("a", 3)]
-    assert {name: len(timing.repeats) for name, timing in timings.items()} == {"a": 2, "b": 2}
+    contenders = {name: Noting(name, notes) for name in "abcde"}
+    timings = interleave(contenders, steps=3, repeats=200, wait=lambda: None, warm_up=1)
+    assert notes[:5] == [(name, 1) for name in "abcde"]
+    turns = [notes[5 + 5 * repeat : 10 + 5 * repeat] for repeat in range(200)]
+    assert all(sorted(turn) == [(name, 3) for name in "abcde"] for turn in turns)
+    assert {name: len(timing.repeats) for name, timing in timings.items()} == dict.fromkeys("abcde", 200)
+    names = [name for turn in turns for name, _ in turn]
+    followed = Counter(pairwise(names))
+    assert all(2 < followed[name, name] < 16 for name in "abcde")  # 8 of 200 are expected of each
+    assert all(followed[pair] > 15 for pair in permutations("abcde", 2))  # 38 are
 
 
 def test_a_ratio_is_the_median_over_neighboring_repeats():
@@ -113,7 +122,10 @@ class Load:
 
 
 FIGURES = f"cpu-{resolve_precision('auto', torch.device('cpu'))}.json"
-STRATEGIES = {"ewc": {"ratio": 1.01, "low": 0.984, "high": 1.042}, "si": {"ratio": 1.2, "low": None, "high": None}}
+STRATEGIES = {
+    "ewc": {"ratio": 1.01, "low": 0.984, "high": 1.042, "turns": 20, "date": "2020-01-02"},
+    "si": {"ratio": 1.2, "low": None, "high": None, "turns": None, "date": "2020-01-01"},
+}
 EVIDENCE = {"leaderboard_seconds": 21.04, "leaderboard_peak_memory_mb": 800.4, "bootstrap_seconds": 3.21}
 
 
@@ -152,13 +164,13 @@ def test_a_part_measured_alone_joins_the_figures_of_the_same_machine(measure, tm
     assert "| `clbench leaderboard` over 1,000 runs, s | 21.0 | ≤ 20, missed |" in text
     assert "| its peak memory, MiB | 800 | ≤ 1024 |" in text
     assert "| 10,000 resamples of 21 runs on 1,000 cases, s | 3.2 | ≤ 5 |" in text
-    assert "| `ewc` | 1.01 [0.98, 1.04] | ≤ 1.05 |" in text
-    assert "| `si` | 1.20 | ≤ 1.05, missed |" in text
+    assert "| `ewc` | 1.01 [0.98, 1.04] | ≤ 1.05 | 20 | 2020-01-02 |" in text
+    assert "| `si` | 1.20 | ≤ 1.05, missed |  | 2020-01-01 |" in text
 
 
 def test_some_strategies_measured_alone_leave_the_others_as_they_were(measure, tmp_path, monkeypatch):
     earlier(measure(), tmp_path)
-    again = {"si": {"ratio": 1.02, "low": 0.99, "high": 1.06}, "dan": None}
+    again = {"si": {"ratio": 1.02, "low": 0.99, "high": 1.06, "turns": 60, "date": "2020-02-01"}, "dan": None}
     monkeypatch.setattr(harness, "workloads", lambda device, size: {"2d": Load})
     monkeypatch.setattr(harness, "MEASURES", {})
     monkeypatch.setattr(
@@ -167,7 +179,8 @@ def test_some_strategies_measured_alone_leave_the_others_as_they_were(measure, t
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--parts", "strategies", "--strategies", "si", "dan"])
     both = measure()
     assert both["strategies"] == {**STRATEGIES, **again}
-    assert "Measured later: si, dan " in page.table(both)
+    assert "later" not in both  # each strategy has its own date
+    assert "| `dan` | n/a |  |  |  |" in page.table(both)
 
 
 def test_strategies_are_named_for_their_own_part_alone(measure, monkeypatch, capsys):
@@ -177,24 +190,38 @@ def test_strategies_are_named_for_their_own_part_alone(measure, monkeypatch, cap
     assert "--strategies needs --parts strategies" in capsys.readouterr().err
 
 
-def test_a_step_is_compared_with_one_of_naive_and_what_cannot_be_measured_is_told(monkeypatch, capsys):
-    class Step:
+def test_the_ratio_is_that_of_the_strategy_over_naive():
+    naive, own = Timing((1.0, 2.0, 4.0, 1.0, 2.0, 4.0)), Timing((3.0, 6.0, 12.0, 3.0, 6.0, 12.0))
+    found = strategies.ratio(own, naive)
+    assert (found["ratio"], found["low"], found["high"], found["turns"]) == (3.0, 3.0, 3.0, 6)
+    few = strategies.ratio(Timing((3.0,)), Timing((2.0,)))
+    assert (few["ratio"], few["low"], few["high"], few["turns"]) == (1.5, None, None, 1)
+
+
+def test_strategies_take_turns_of_one_step_with_naive_and_what_cannot_be_measured_is_told(monkeypatch, capsys):
+    notes, asked = [], []
+
+    class Step(Noting):
         def steps(self, count):
             if self.name == "odd":
                 raise ValueError("no such thing")
+            super().steps(count)
 
         def close(self):
-            pass
+            notes.append((self.name, "closed"))
 
     def step(workload, name, precision, turns):
-        made = Step()
-        made.name = name
-        return made
+        asked.append((name, precision, turns))
+        return Step(name, notes)
 
     monkeypatch.setattr(strategies, "strategy_steps", step)
     found = strategies.ratios(Load, ["odd", "even"], "float32", repeats=2)
+    assert asked == [(name, "float32", 8) for name in ("naive", "odd", "even")]
     assert found["odd"] is None
-    assert 0 < found["even"]["low"] <= found["even"]["ratio"] <= found["even"]["high"]
+    assert found["even"]["turns"] == 8
+    for name in ("naive", "even"):
+        own = [count for whose, count in notes if whose == name]
+        assert own == [1, strategies.WARM_UP, *[1] * 8, "closed"]
     assert "odd cannot be measured: no such thing" in capsys.readouterr().err
 
 

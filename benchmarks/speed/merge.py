@@ -36,10 +36,9 @@ def merged(
     if odd := differences(there, found):
         raise SystemExit(f"{path} is of another {', '.join(odd)}: measure all parts, or choose another --out")
     about = {"date": found["machine"]["date"], "seconds": found["seconds"]}
-    if strategies:
-        parts = {"strategies": {**there.get("strategies", {}), **parts.get("strategies", {})}}
-    later = [", ".join(strategies)] if strategies else parts
-    return {**there, **parts, "later": {**there.get("later", {}), **dict.fromkeys(later, about)}}
+    if strategies:  # each has its own date
+        return {**there, "strategies": {**there.get("strategies", {}), **parts.get("strategies", {})}}
+    return {**there, **parts, "later": {**there.get("later", {}), **dict.fromkeys(parts, about)}}
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:

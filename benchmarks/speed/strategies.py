@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 from torch import nn
@@ -21,7 +22,7 @@ STEPS_BEFORE = 2
 """Steps of each task before the one that is measured."""
 EVEN = ("der", "derpp", "fdr")
 """Strategies that number the patches of all tasks alike, so that every task has as many steps as the one measured."""
-GROUP = 4
+GROUP = 5
 """Strategies that take turns with one naive: all hold their networks and memories at once."""
 TURNS = 4
 """Turns of one step for each repeat that is asked for. Single steps, since a busy host's bursts last about as long."""
@@ -38,7 +39,7 @@ def ratios(workload: Workload, names: Sequence[str], precision: str, repeats: in
         gates = {name: strategy_steps(workload, name, precision, TURNS * repeats) for name in ("naive", *group)}
         ready = {name: gate for name, gate in gates.items() if _starts(name, gate)}
         timings = interleave(ready, steps=1, repeats=TURNS * repeats, wait=workload.wait, warm_up=WARM_UP)
-        found |= {name: _ratio(timings, name) if name in ready else None for name in group}
+        found |= {name: ratio(timings[name], timings["naive"]) if name in ready else None for name in group}
         for gate in ready.values():
             gate.close()
     return found
@@ -53,10 +54,12 @@ def _starts(name: str, gate: Gated) -> bool:
     return True
 
 
-def _ratio(timings: Mapping[str, Timing], name: str) -> dict[str, float | None]:
-    ends = timings[name].interval_over(timings["naive"])
+def ratio(own: Timing, naive: Timing) -> dict[str, Any]:
+    """A step over a step of naive, with its interval where there is one, and from what it comes."""
+    ends = own.interval_over(naive)
     low, high = (round(end, 3) if math.isfinite(end) else None for end in ends)
-    return {"ratio": round(timings[name].over(timings["naive"]), 3), "low": low, "high": high}
+    about = {"turns": len(own.repeats), "date": date.today().isoformat()}
+    return {"ratio": round(own.over(naive), 3), "low": low, "high": high, **about}
 
 
 def measured() -> list[str]:
@@ -74,8 +77,11 @@ def trained_network(workload: Workload, precision: str, steps: int) -> nn.Module
 
 
 def strategy_steps(workload: Workload, name: str, precision: str, turns: int) -> Gated:
-    """Steps of the last task of the stream, at least ``turns`` after those before, without a run folder around it."""
-    even = turns + WARM_UP + 2 if name in EVEN else 0
+    """Steps of the last task of the stream, after those of the earlier ones, without a run folder around them.
+
+    There are enough of them for ``_starts``, the warm-up and ``turns``.
+    """
+    even = 1 + WARM_UP + turns + 1 if name in EVEN else 0  # one to spare: the loop must not end
 
     def loop(pause: Callable[[], None]) -> None:
         last = len(workload.stream.tasks)

@@ -123,10 +123,11 @@ def test_equal_rows_are_told_from_the_best_in_one_table_of_twenty(rows, as_if_ch
 def test_pairs_compared_together_have_the_p_of_pairs_compared_alone():
     """A zero or a tie in one pair must not change the test of another, as it would in one call of scipy's."""
     rng = np.random.default_rng(5)
-    patients = [f"p{number}" for number in range(12)]
-    drawn = {f"row{number}": rng.uniform(size=12) for number in range(6)}
-    drawn["like row0"] = drawn["row0"] + np.where(np.arange(12) % 3, rng.normal(size=12), 0)  # zeros
-    drawn["steps"] = drawn["row0"] + rng.choice([-0.25, 0.25], size=12)  # ties
+    patients = [f"p{number}" for number in range(20)]
+    drawn = {f"row{number}": rng.uniform(size=20) for number in range(6)}
+    drawn["like row0"] = drawn["row0"] + np.where(np.arange(20) % 3, rng.normal(size=20), 0)  # zeros
+    drawn["steps"] = drawn["row0"] + rng.choice([-0.25, 0.25], size=20)  # ties
+    drawn["one zero"] = drawn["row0"] + np.where(np.arange(20), rng.normal(size=20), 0)
     drawn["same"] = drawn["row0"]
     scores = {row: dict(zip(patients, values.tolist(), strict=True)) for row, values in drawn.items()}
     scores["fewer"] = {patient: rng.uniform() for patient in patients[:7]}
