@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -102,9 +103,19 @@ def influences(panel: Panel, statistics: Callable[[Floats], Mapping[str, Floats]
 
 
 def seed_draws(seeds: Sequence[int], resamples: int = RESAMPLES, seed: int = 0) -> Floats:
-    """(resamples, K) how often each of K seeds is drawn; equal seeds give equal draws, whichever row they are of."""
+    """(resamples, K) how often each of K seeds is drawn; equal seeds give equal draws, whichever row they are of.
+
+    Read-only: the rows of a table mostly have the same seeds, and share them.
+    """
+    return _seed_draws(tuple(seeds), resamples, seed)
+
+
+@lru_cache(maxsize=16)
+def _seed_draws(seeds: tuple[int, ...], resamples: int, seed: int) -> Floats:
     key = zlib.crc32(",".join(map(str, seeds)).encode())
-    return draw(np.zeros(len(seeds), dtype=np.int64), resamples, np.random.default_rng([seed, key]))
+    counts = draw(np.zeros(len(seeds), dtype=np.int64), resamples, np.random.default_rng([seed, key]))
+    counts.flags.writeable = False
+    return counts
 
 
 def over_seeds(values: Floats, counts: Floats) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clbench.report.stats import resampling
 from clbench.report.stats.panel import Panel, strata
 from clbench.report.stats.resampling import draw, influences, over_seeds, patient_draws, seed_draws
 from simulated_suites import simulated_panel
@@ -80,7 +81,11 @@ def test_equal_seeds_give_equal_draws_and_parts_do_not_matter(monkeypatch):
     again = patient_draws(panel, mean_of_all, resamples=300, seed=5)["mean"]
     np.testing.assert_array_equal(whole, again)
     assert not np.array_equal(whole, patient_draws(panel, mean_of_all, resamples=300, seed=6)["mean"])
-    np.testing.assert_array_equal(seed_draws([0, 1, 2], 100), seed_draws([0, 1, 2], 100))
+    first = seed_draws([0, 1, 2], 100)
+    resampling._seed_draws.cache_clear()
+    np.testing.assert_array_equal(first, seed_draws([0, 1, 2], 100))
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 5
     assert not np.array_equal(seed_draws([0, 1, 2], 100), seed_draws([0, 1, 3], 100))
     monkeypatch.setattr("clbench.report.stats.resampling._MOST_NUMBERS", 4000)
     parted = patient_draws(panel, mean_of_all, resamples=300, seed=5)["mean"]
