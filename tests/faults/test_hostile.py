@@ -358,10 +358,14 @@ def test_a_label_that_others_would_obey_is_refused_in_cards_and_run_folders(labe
 
 
 def test_errors_cannot_steer_a_terminal(tmp_path):
-    answer = clbench("run", "--stream", "a\x1b[2J\x07.toml", "--strategy", "naive")
-    assert answer.code == 2
-    assert len(answer.err.splitlines()) == 2
-    assert all(line.isprintable() for line in answer.err.splitlines())
+    card = tmp_path / "a\x1b[2J\x07.toml"
+    missing = clbench("run", "--stream", card, "--strategy", "naive")
+    card.write_text(write_class_stream(tmp_path / "data").read_text())
+    without_data = clbench("run", "--stream", card, "--strategy", "naive", "--data", tmp_path / "\x1b[2J")
+    for answer, lines in ((missing, 1), (without_data, 2)):  # of which one tells what is looked for
+        assert answer.code == 2
+        assert len(answer.err.splitlines()) == lines
+        assert all(line.isprintable() for line in answer.err.splitlines())
 
 
 def test_a_stranger_cannot_name_a_file_outside_by_a_case_id(tmp_path):
