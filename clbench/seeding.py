@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to load, and most of what derives a seed needs none of it
     import torch
 
 

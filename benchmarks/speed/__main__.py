@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.speed import evidence, page, processes
 from benchmarks.speed.evaluation import evaluation, prepare_seconds
-from benchmarks.speed.measure import Contender, Gated, Timing, interleave
+from benchmarks.speed.measure import Contender, Gated, Timing, interleave, say
 from benchmarks.speed.merge import merged
 from benchmarks.speed.nnunet import installed, nnunet
 from benchmarks.speed.stock import stock
@@ -65,11 +65,6 @@ def main() -> int:
     page.write()
     print(page.table(found))
     return 0
-
-
-def say(text: str) -> None:
-    """One line of progress on standard error."""
-    print(f"speed: {text}", file=sys.stderr, flush=True)
 
 
 def machine(device: torch.device) -> dict[str, Any]:

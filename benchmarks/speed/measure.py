@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -80,6 +81,11 @@ def interleave(
             wait()
             seconds[name].append((time.perf_counter() - begun) / steps)
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
+
+
+def say(text: str) -> None:
+    """One line of progress on standard error."""
+    print(f"speed: {text}", file=sys.stderr, flush=True)
 
 
 class StopGate(BaseException):

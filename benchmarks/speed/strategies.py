@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
 from torch import nn
 
-from benchmarks.speed.measure import Gated, Timing, interleave
+from benchmarks.speed.measure import Gated, Timing, interleave, say
 from benchmarks.speed.workload import MANY, Workload
 from clbench.assembly import build_strategy, network_factory, resolve
 from clbench.config import make_config
@@ -49,7 +48,7 @@ def _starts(name: str, gate: Gated) -> bool:
     try:
         gate.steps(1)
     except Exception as error:
-        print(f"speed: {name} cannot be measured: {error}", file=sys.stderr, flush=True)
+        say(f"{name} cannot be measured: {error}")
         return False
     return True
 
