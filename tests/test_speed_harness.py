@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.speed import __main__ as harness
 from benchmarks.speed import evidence, page, strategies
-from benchmarks.speed.measure import Gated, Timing, interleave
+from benchmarks.speed.measure import Gated, Timing, interleave, median_interval
 from clbench.device import resolve_precision
 
 
@@ -43,13 +43,13 @@ def test_a_ratio_is_the_median_over_neighboring_repeats():
     assert slow.median == 4.0
 
 
-def test_the_interval_of_a_ratio_is_two_of_the_ratios_by_their_ranks():
-    slow, fast = Timing(tuple(range(1, 21))), Timing((1.0,) * 20)
-    assert slow.interval_over(fast) == (6, 15)  # P(Binomial(20, 1/2) < 6) = 0.0207, and of 7 it is 0.0577
+def test_the_interval_of_a_median_is_two_of_the_values_by_their_ranks():
+    assert median_interval(range(1, 21)) == (6, 15)  # P(Binomial(20, 1/2) < 6) = 0.0207, and of 7 it is 0.0577
+    assert median_interval((3, 1, 6, 2, 5, 4)) == (1, 6)  # 2 / 2^6 = 0.031
 
 
-def test_too_few_repeats_have_no_interval():
-    assert all(math.isnan(end) for end in Timing((1.0,) * 5).interval_over(Timing((1.0,) * 5)))
+def test_too_few_values_have_no_interval():
+    assert all(math.isnan(end) for end in median_interval((1.0,) * 5))
 
 
 def test_a_gated_loop_does_just_the_steps_it_may():
@@ -123,8 +123,8 @@ class Load:
 
 FIGURES = f"cpu-{resolve_precision('auto', torch.device('cpu'))}.json"
 STRATEGIES = {
-    "ewc": {"ratio": 1.01, "low": 0.984, "high": 1.042, "turns": 20, "date": "2020-01-02"},
-    "si": {"ratio": 1.2, "low": None, "high": None, "turns": None, "date": "2020-01-01"},
+    "ewc": {"ratio": 1.01, "low": 0.984, "high": 1.042, "starts": 6, "turns": 10, "date": "2020-01-02"},
+    "si": {"ratio": 1.2, "low": None, "high": None, "starts": None, "turns": None, "date": "2020-01-01"},
 }
 EVIDENCE = {"leaderboard_seconds": 21.04, "leaderboard_peak_memory_mb": 800.4, "bootstrap_seconds": 3.21}
 
@@ -164,13 +164,16 @@ def test_a_part_measured_alone_joins_the_figures_of_the_same_machine(measure, tm
     assert "| `clbench leaderboard` over 1,000 runs, s | 21.0 | ≤ 20, missed |" in text
     assert "| its peak memory, MiB | 800 | ≤ 1024 |" in text
     assert "| 10,000 resamples of 21 runs on 1,000 cases, s | 3.2 | ≤ 5 |" in text
-    assert "| `ewc` | 1.01 [0.98, 1.04] | ≤ 1.05 | 20 | 2020-01-02 |" in text
+    assert "| `ewc` | 1.01 [0.98, 1.04] | ≤ 1.05 | 6 x 10 | 2020-01-02 |" in text
     assert "| `si` | 1.20 | ≤ 1.05, missed |  | 2020-01-01 |" in text
 
 
 def test_some_strategies_measured_alone_leave_the_others_as_they_were(measure, tmp_path, monkeypatch):
     earlier(measure(), tmp_path)
-    again = {"si": {"ratio": 1.02, "low": 0.99, "high": 1.06, "turns": 60, "date": "2020-02-01"}, "dan": None}
+    again = {
+        "si": {"ratio": 1.02, "low": 0.99, "high": 1.06, "starts": 6, "turns": 30, "date": "2020-02-01"},
+        "dan": None,
+    }
     monkeypatch.setattr(harness, "workloads", lambda device, size: {"2d": Load})
     monkeypatch.setattr(harness, "MEASURES", {})
     monkeypatch.setattr(
@@ -190,25 +193,29 @@ def test_strategies_are_named_for_their_own_part_alone(measure, monkeypatch, cap
     assert "--strategies needs --parts strategies" in capsys.readouterr().err
 
 
-def test_the_ratio_is_that_of_the_strategy_over_naive():
-    naive, own = Timing((1.0, 2.0, 4.0, 1.0, 2.0, 4.0)), Timing((3.0, 6.0, 12.0, 3.0, 6.0, 12.0))
-    found = strategies.ratio(own, naive)
-    assert (found["ratio"], found["low"], found["high"], found["turns"]) == (3.0, 3.0, 3.0, 6)
-    few = strategies.ratio(Timing((3.0,)), Timing((2.0,)))
-    assert (few["ratio"], few["low"], few["high"], few["turns"]) == (1.5, None, None, 1)
+def test_a_ratio_is_the_median_over_the_starts():
+    found = strategies.ratio([1.0, 1.5, 1.1, 1.2, 1.3, 1.4], turns=10)
+    assert (found["ratio"], found["low"], found["high"]) == (1.25, 1.0, 1.5)
+    assert (found["starts"], found["turns"]) == (6, 10)
+    few = strategies.ratio([1.0, 1.5], turns=10)
+    assert (few["ratio"], few["low"], few["high"], few["starts"]) == (1.25, None, None, 2)
+    assert strategies.ratio([], turns=10) is None
+
+
+class Step(Noting):
+    """A step of a strategy; what is called odd has none."""
+
+    def steps(self, count):
+        if self.name == "odd":
+            raise ValueError("no such thing")
+        super().steps(count)
+
+    def close(self):
+        self.notes.append((self.name, "closed"))
 
 
 def test_strategies_take_turns_of_one_step_with_naive_and_what_cannot_be_measured_is_told(monkeypatch, capsys):
     notes, asked = [], []
-
-    class Step(Noting):
-        def steps(self, count):
-            if self.name == "odd":
-                raise ValueError("no such thing")
-            super().steps(count)
-
-        def close(self):
-            notes.append((self.name, "closed"))
 
     def step(workload, name, precision, turns):
         asked.append((name, precision, turns))
@@ -216,13 +223,35 @@ def test_strategies_take_turns_of_one_step_with_naive_and_what_cannot_be_measure
 
     monkeypatch.setattr(strategies, "strategy_steps", step)
     found = strategies.ratios(Load, ["odd", "even"], "float32", repeats=2)
-    assert asked == [(name, "float32", 8) for name in ("naive", "odd", "even")]
+    assert sorted(asked[:3]) == [(name, "float32", 4) for name in ("even", "naive", "odd")]
     assert found["odd"] is None
-    assert found["even"]["turns"] == 8
+    assert (found["even"]["starts"], found["even"]["turns"]) == (strategies.STARTS, 4)
     for name in ("naive", "even"):
         own = [count for whose, count in notes if whose == name]
-        assert own == [1, strategies.WARM_UP, *[1] * 8, "closed"]
-    assert "odd cannot be measured: no such thing" in capsys.readouterr().err
+        assert own == [1, strategies.WARM_UP, *[1] * 4, "closed"] * strategies.STARTS
+    assert capsys.readouterr().err.count("odd cannot be measured: no such thing") == 1
+
+
+def test_each_start_builds_anew_in_another_order_and_is_held_against_its_own_naive(monkeypatch):
+    built = []
+
+    def step(workload, name, precision, turns):
+        built.append(name)
+        return Step(name, [])
+
+    def timings(gates, *, repeats, **_):
+        start = len(built) // 4
+        return {name: Timing((start * seconds,) * repeats) for name, seconds in seconds_of.items()}
+
+    seconds_of = {"naive": 1.0, "a": 1.0, "b": 2.0, "c": 3.0}
+    monkeypatch.setattr(strategies, "strategy_steps", step)
+    monkeypatch.setattr(strategies, "interleave", timings)
+    found = strategies.ratios(Load, ["a", "b", "c"], "float32", repeats=1)
+    orders = [tuple(built[first : first + 4]) for first in range(0, len(built), 4)]
+    assert len(orders) == strategies.STARTS
+    assert len(set(orders)) > 3
+    assert all(sorted(order) == ["a", "b", "c", "naive"] for order in orders)
+    assert (found["b"]["low"], found["b"]["ratio"], found["b"]["high"]) == (2.0, 2.0, 2.0)
 
 
 @pytest.mark.parametrize(

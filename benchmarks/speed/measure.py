@@ -7,7 +7,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,19 +34,17 @@ class Timing:
 
     def over(self, other: Timing) -> float:
         """Median of the ratios of repeats that were measured next to each other."""
-        return statistics.median(self._ratios(other))
+        return statistics.median(ours / theirs for ours, theirs in zip(self.repeats, other.repeats, strict=True))
 
-    def interval_over(self, other: Timing) -> tuple[float, float]:
-        """Ends of a 95 % interval of that median: two of the ratios, chosen by their ranks as the sign test has it.
 
-        Nothing is assumed of how the ratios are spread, but that the repeats are independent, which neighbors on a
-        busy machine are not quite. NaN for fewer than 6 repeats, which have no such interval.
-        """
-        ends = quantile_test(self._ratios(other), p=0.5).confidence_interval(0.95)
-        return float(ends.low), float(ends.high)
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of a 95 % interval of the median of what the values were drawn from: two of them, by their ranks.
 
-    def _ratios(self, other: Timing) -> list[float]:
-        return [ours / theirs for ours, theirs in zip(self.repeats, other.repeats, strict=True)]
+    As the sign test has it: nothing is assumed of how the values are spread, but that they are independent. NaN for
+    fewer than 6, which have no such interval.
+    """
+    ends = quantile_test(values, p=0.5).confidence_interval(0.95)
+    return float(ends.low), float(ends.high)
 
 
 def interleave(

@@ -88,17 +88,18 @@ def _training(name: str, values: dict[str, Any], *, gpu: bool) -> str:
 
 def _strategies(values: dict[str, dict[str, Any] | None]) -> str:
     lines = [(f"`{name}`", *_ratio(found, STRATEGY_TARGETS.get(name, ""))) for name, found in values.items()]
-    rows = _rows(("strategy", "ratio", "target", "turns", "measured"), lines)
+    rows = _rows(("strategy", "ratio", "target", "starts x turns", "measured"), lines)
     return f"**A step over a step of naive**, in the last of five tasks.\n\n{rows}"
 
 
 def _ratio(found: dict[str, Any] | None, target: str) -> tuple[str, str, str, str]:
-    """A ratio with its interval, its target, its turns and its day, as far as these are known."""
+    """A ratio with its interval, its target, its starts and turns and its day, as far as these are known."""
     if found is None:
         return "n/a", target, "", ""
     ratio, low, high = (found[key] for key in ("ratio", "low", "high"))
     text = f"{ratio:.2f}" if low is None else f"{ratio:.2f} [{low:.2f}, {high:.2f}]"
-    return text, judged(target, ratio=text), str(found["turns"] or ""), found["date"]
+    times = f"{found['starts']} x {found['turns']}" if found["turns"] else ""
+    return text, judged(target, ratio=text), times, found["date"]
 
 
 def _evaluation(found: dict[str, dict[str, float]], *, gpu: bool) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import random
+import statistics
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
 from torch import nn
 
-from benchmarks.speed.measure import Gated, Timing, interleave, say
+from benchmarks.speed.measure import Gated, Timing, interleave, median_interval, say
 from benchmarks.speed.workload import MANY, Workload
 from clbench.assembly import build_strategy, network_factory, resolve
 from clbench.config import make_config
@@ -23,8 +25,11 @@ EVEN = ("der", "derpp", "fdr")
 """Strategies that number the patches of all tasks alike, so that every task has as many steps as the one measured."""
 GROUP = 5
 """Strategies that take turns with one naive: all hold their networks and memories at once."""
-TURNS = 4
-"""Turns of one step for each repeat that is asked for. Single steps, since a busy host's bursts last about as long."""
+STARTS = 6
+"""Times that all of a group are built anew, in another order: where their arrays happen to lie in memory shifts a step
+by several percent for as long as they lie there. The fewest that have a 95 % interval."""
+TURNS = 2
+"""Turns of one step of each start for each repeat asked for. Single steps, since a busy host's bursts last as long."""
 
 WARM_UP = 2
 """Steps of each before it takes turns, after the one that tells whether it can be measured."""
@@ -35,16 +40,31 @@ def ratios(workload: Workload, names: Sequence[str], precision: str, repeats: in
     found: dict[str, Any] = {}
     for first in range(0, len(names), GROUP):
         group = names[first : first + GROUP]
-        gates = {name: strategy_steps(workload, name, precision, TURNS * repeats) for name in ("naive", *group)}
-        ready = {name: gate for name, gate in gates.items() if _starts(name, gate)}
-        timings = interleave(ready, steps=1, repeats=TURNS * repeats, wait=workload.wait, warm_up=WARM_UP)
-        found |= {name: ratio(timings[name], timings["naive"]) if name in ready else None for name in group}
-        for gate in ready.values():
-            gate.close()
+        starts = _starts(workload, group, precision, TURNS * repeats)
+        found |= {name: ratio([start[name] for start in starts if name in start], TURNS * repeats) for name in group}
     return found
 
 
-def _starts(name: str, gate: Gated) -> bool:
+def _starts(workload: Workload, group: Sequence[str], precision: str, turns: int) -> list[dict[str, float]]:
+    """Ratios to naive, by strategy, of each start; without those that cannot be measured."""
+    found, order, names = [], random.Random(0), ["naive", *group]
+    for _ in range(STARTS):
+        timings = _start(workload, order.sample(names, len(names)), precision, turns)
+        found.append({name: timing.over(timings["naive"]) for name, timing in timings.items()})
+        names = list(timings)
+    return found
+
+
+def _start(workload: Workload, names: Sequence[str], precision: str, turns: int) -> dict[str, Timing]:
+    gates = {name: strategy_steps(workload, name, precision, turns) for name in names}
+    ready = {name: gate for name, gate in gates.items() if _can_step(name, gate)}
+    timings = interleave(ready, steps=1, repeats=turns, wait=workload.wait, warm_up=WARM_UP)
+    for gate in ready.values():
+        gate.close()
+    return timings
+
+
+def _can_step(name: str, gate: Gated) -> bool:
     try:
         gate.steps(1)
     except Exception as error:
@@ -53,12 +73,13 @@ def _starts(name: str, gate: Gated) -> bool:
     return True
 
 
-def ratio(own: Timing, naive: Timing) -> dict[str, Any]:
-    """A step over a step of naive, with its interval where there is one, and from what it comes."""
-    ends = own.interval_over(naive)
-    low, high = (round(end, 3) if math.isfinite(end) else None for end in ends)
-    about = {"turns": len(own.repeats), "date": date.today().isoformat()}
-    return {"ratio": round(own.over(naive), 3), "low": low, "high": high, **about}
+def ratio(starts: Sequence[float], turns: int) -> dict[str, Any] | None:
+    """The median of the ratios of some starts, its interval where there is one, and from what it comes."""
+    if not starts:
+        return None
+    low, high = (round(end, 3) if math.isfinite(end) else None for end in median_interval(starts))
+    about = {"starts": len(starts), "turns": turns, "date": date.today().isoformat()}
+    return {"ratio": round(statistics.median(starts), 3), "low": low, "high": high, **about}
 
 
 def measured() -> list[str]:
@@ -78,7 +99,7 @@ def trained_network(workload: Workload, precision: str, steps: int) -> nn.Module
 def strategy_steps(workload: Workload, name: str, precision: str, turns: int) -> Gated:
     """Steps of the last task of the stream, after those of the earlier ones, without a run folder around them.
 
-    There are enough of them for ``_starts``, the warm-up and ``turns``.
+    There are enough of them for ``_can_step``, the warm-up and ``turns``.
     """
     even = 1 + WARM_UP + turns + 1 if name in EVEN else 0  # one to spare: the loop must not end
 

@@ -45,7 +45,9 @@ def draw_embeddings(features: Tensor, count: int, generator: torch.Generator) ->
     item, *coordinates = torch.unravel_index(drawn, (batch, *space))
     places = [sent(index, features.device) for index in (item, *coordinates)]
     through, embeddings = _Draw.apply(features, *places)
-    return through, embeddings
+    # A view, as the output of an instance norm is one: the gradient of what overwrites it comes back in its layout. If
+    # not, that of a 1 x 1 convolution comes channels-last on a processor, and meets the features in slow strided loops.
+    return through.view_as(through), embeddings
 
 
 class _Draw(torch.autograd.Function):

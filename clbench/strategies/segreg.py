@@ -57,7 +57,7 @@ class SegReg(LatentRegularizer):
         from the first task on. In ``train.csv``, ``normality`` is S of the standardized embeddings, and ``slices`` is
         without effect on the other two statistics.
     Memory: none, no extra weights.
-    Time: up to a tenth of a step at preset ``cpu``, more than ``vicreg`` or ``dispersive``.
+    Time: about a twentieth of a step at preset ``cpu`` or less, more than ``vicreg`` or ``dispersive``.
     """
 
     def __init__(

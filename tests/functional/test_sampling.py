@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from clbench.functional.sampling import draw_embeddings, sample_embeddings
 
@@ -83,3 +84,25 @@ def test_drawing_inside_a_network_gives_the_gradients_of_plain_indexing(shape, l
         (torch.nn.functional.leaky_relu_(going_on).square().sum() + embeddings.pow(3).sum()).backward()
         gradients.append(features.grad)
     assert torch.equal(*gradients)
+
+
+class Layouts(TorchDispatchMode):
+    """Strides of the gradient and of the features that each backward pass of a leaky ReLU gets."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.leaky_relu_backward.default:
+            self.seen.append((args[0].stride(), args[1].stride()))
+        return func(*args, **(kwargs or {}))
+
+
+def test_what_overwrites_the_features_meets_its_gradient_in_their_layout():
+    features = torch.randn(2, 3, 4, 4, requires_grad=True)
+    through, _ = draw_embeddings(features, 5, generator())
+    out = torch.nn.functional.leaky_relu_(through)
+    with Layouts() as layouts:
+        out.backward(torch.ones(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))
+    assert layouts.seen == [(features.stride(), features.stride())]
