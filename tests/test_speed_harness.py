@@ -197,9 +197,7 @@ def test_a_ratio_is_the_median_over_the_starts():
     found = strategies.ratio([1.0, 1.5, 1.1, 1.2, 1.3, 1.4], turns=10)
     assert (found["ratio"], found["low"], found["high"]) == (1.25, 1.0, 1.5)
     assert (found["starts"], found["turns"]) == (6, 10)
-    few = strategies.ratio([1.0, 1.5], turns=10)
-    assert (few["ratio"], few["low"], few["high"], few["starts"]) == (1.25, None, None, 2)
-    assert strategies.ratio([], turns=10) is None
+    assert found["per_start"] == [1.0, 1.5, 1.1, 1.2, 1.3, 1.4]
 
 
 class Step(Noting):
@@ -252,6 +250,29 @@ def test_each_start_builds_anew_in_another_order_and_is_held_against_its_own_nai
     assert len(set(orders)) > 3
     assert all(sorted(order) == ["a", "b", "c", "naive"] for order in orders)
     assert (found["b"]["low"], found["b"]["ratio"], found["b"]["high"]) == (2.0, 2.0, 2.0)
+
+
+def test_what_fails_in_a_later_start_is_not_measured(monkeypatch, capsys):
+    built = []
+
+    def step(workload, name, precision, turns):
+        built.append(name)
+        return Step("odd" if name == "late" and built.count("late") == 3 else name, [])
+
+    monkeypatch.setattr(strategies, "strategy_steps", step)
+    found = strategies.ratios(Load, ["late", "even"], "float32", repeats=1)
+    assert found["late"] is None
+    assert found["even"]["starts"] == strategies.STARTS
+    assert built.count("late") == 3
+    assert "late cannot be measured: no such thing" in capsys.readouterr().err
+
+
+def test_without_naive_there_is_nothing_to_compare_with(monkeypatch):
+    monkeypatch.setattr(
+        strategies, "strategy_steps", lambda _, name, *rest: Step("odd" if name == "naive" else name, [])
+    )
+    with pytest.raises(SystemExit, match="without naive"):
+        strategies.ratios(Load, ["even"], "float32", repeats=1)
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ EVEN = ("der", "derpp", "fdr")
 GROUP = 5
 """Strategies that take turns with one naive: all hold their networks and memories at once."""
 STARTS = 6
-"""Times that all of a group are built anew, in another order: where their arrays happen to lie in memory shifts a step
-by several percent for as long as they lie there. The fewest that have a 95 % interval."""
+"""Times that all of a group are built, each time in another order: where arrays come to lie in memory probably makes a
+step a few percent slower or faster for as long as they stay there. Fewer than six have no 95 % interval."""
 TURNS = 2
-"""Turns of one step of each start for each repeat asked for. Single steps, since a busy host's bursts last as long."""
+"""Turns in each start, for each repeat that is asked for; of one step, since a busy host's bursts are about as long."""
 
 WARM_UP = 2
 """Steps of each before it takes turns, after the one that tells whether it can be measured."""
@@ -40,22 +40,25 @@ def ratios(workload: Workload, names: Sequence[str], precision: str, repeats: in
     found: dict[str, Any] = {}
     for first in range(0, len(names), GROUP):
         group = names[first : first + GROUP]
-        starts = _starts(workload, group, precision, TURNS * repeats)
-        found |= {name: ratio([start[name] for start in starts if name in start], TURNS * repeats) for name in group}
+        per_start = _ratios_per_start(workload, group, precision, TURNS * repeats)
+        found |= {name: ratio(per_start[name], TURNS * repeats) if name in per_start else None for name in group}
     return found
 
 
-def _starts(workload: Workload, group: Sequence[str], precision: str, turns: int) -> list[dict[str, float]]:
-    """Ratios to naive, by strategy, of each start; without those that cannot be measured."""
-    found, order, names = [], random.Random(0), ["naive", *group]
+def _ratios_per_start(workload: Workload, group: Sequence[str], precision: str, turns: int) -> dict[str, list[float]]:
+    """Ratios to naive of each strategy, one per start; without those that could not be measured in every start."""
+    found: dict[str, list[float]] = {name: [] for name in group}
+    order = random.Random(0)
     for _ in range(STARTS):
-        timings = _start(workload, order.sample(names, len(names)), precision, turns)
-        found.append({name: timing.over(timings["naive"]) for name, timing in timings.items()})
-        names = list(timings)
+        timings = _timings(workload, order.sample(["naive", *found], 1 + len(found)), precision, turns)
+        if "naive" not in timings:
+            raise SystemExit("no strategy can be measured without naive")
+        found = {name: [*found[name], timings[name].over(timings["naive"])] for name in found if name in timings}
     return found
 
 
-def _start(workload: Workload, names: Sequence[str], precision: str, turns: int) -> dict[str, Timing]:
+def _timings(workload: Workload, names: Sequence[str], precision: str, turns: int) -> dict[str, Timing]:
+    """Steps of strategies that are built in this order; without those that cannot be measured."""
     gates = {name: strategy_steps(workload, name, precision, turns) for name in names}
     ready = {name: gate for name, gate in gates.items() if _can_step(name, gate)}
     timings = interleave(ready, steps=1, repeats=turns, wait=workload.wait, warm_up=WARM_UP)
@@ -73,13 +76,16 @@ def _can_step(name: str, gate: Gated) -> bool:
     return True
 
 
-def ratio(starts: Sequence[float], turns: int) -> dict[str, Any] | None:
-    """The median of the ratios of some starts, its interval where there is one, and from what it comes."""
-    if not starts:
-        return None
-    low, high = (round(end, 3) if math.isfinite(end) else None for end in median_interval(starts))
-    about = {"starts": len(starts), "turns": turns, "date": date.today().isoformat()}
-    return {"ratio": round(statistics.median(starts), 3), "low": low, "high": high, **about}
+def ratio(per_start: Sequence[float], turns: int) -> dict[str, Any]:
+    """The median of the ratios of the starts, its interval where there is one, and from what it comes."""
+    low, high = (round(end, 3) if math.isfinite(end) else None for end in median_interval(per_start))
+    shown = {"ratio": round(statistics.median(per_start), 3), "low": low, "high": high, "starts": len(per_start)}
+    return {
+        **shown,
+        "per_start": [round(value, 3) for value in per_start],
+        "turns": turns,
+        "date": date.today().isoformat(),
+    }
 
 
 def measured() -> list[str]:

@@ -45,9 +45,10 @@ def draw_embeddings(features: Tensor, count: int, generator: torch.Generator) ->
     item, *coordinates = torch.unravel_index(drawn, (batch, *space))
     places = [sent(index, features.device) for index in (item, *coordinates)]
     through, embeddings = _Draw.apply(features, *places)
-    # A view, as the output of an instance norm is one: the gradient of what overwrites it comes back in its layout. If
-    # not, that of a 1 x 1 convolution comes channels-last on a processor, and meets the features in slow strided loops.
-    return through.view_as(through), embeddings
+    # For a view that is overwritten in place, as an activation does, autograd brings the gradient to the layout of the
+    # map. Else that of a 1 x 1 convolution, channels-last on a processor, meets a contiguous map in slow strided loops.
+    # The output of an instance norm, untapped, is such a view too.
+    return through.view_as(through) if through.requires_grad else through, embeddings
 
 
 class _Draw(torch.autograd.Function):

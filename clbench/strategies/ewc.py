@@ -49,7 +49,7 @@ class EWC(StrategyPlugin):
         network that has learned its task is too small to hold any weight.
     Memory: 8 bytes per weight in both modes, since the sum of the penalties is itself one quadratic and is kept as
         such.
-    Time: about 1 % of a step, and ``samples`` forward and backward passes of one patch after each task.
+    Time: a few percent of a step, and ``samples`` forward and backward passes of one patch after each task.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ class SelfReg(TappingPlugin):
     Note: collapse is a minimum of both losses: they are 0 for features that are one constant everywhere. Only the
         segmentation loss keeps the features apart.
     Memory: none, no extra weights.
-    Time: about half of a step.
+    Time: a third to four fifths of a step.
     """
 
     def __init__(

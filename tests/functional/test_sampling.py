@@ -106,3 +106,9 @@ def test_what_overwrites_the_features_meets_its_gradient_in_their_layout():
     with Layouts() as layouts:
         out.backward(torch.ones(2, 3, 4, 4).contiguous(memory_format=torch.channels_last))
     assert layouts.seen == [(features.stride(), features.stride())]
+
+
+def test_what_was_drawn_without_gradients_may_be_overwritten_with_them():
+    with torch.no_grad():
+        through, _ = draw_embeddings(torch.randn(2, 3, 4, 4), 5, generator())
+    through.mul_(torch.tensor(2.0, requires_grad=True)).sum().backward()
